@@ -1,0 +1,5 @@
+//! One review, from request to receipt.
+
+mod types;
+
+pub use types::*;
