@@ -1,5 +1,7 @@
 //! What reads a change and produces findings. An engine runs inside the cage (`run job`), knows nothing of
 //! systemd, the forge or the store, and hands back [`Draft`]s or a typed [`EngineError`].
+//!
+//! [`run`] is the only door: whatever passes it, progress, report or error, has been cleaned of the engine's key.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +12,15 @@ use crate::diff::Diff;
 use crate::finding::Draft;
 use crate::review::EngineUsed;
 
+use redact::Redactor;
+
+pub mod claude;
+pub mod command;
+mod drafts;
+pub mod process;
+mod redact;
 pub mod rules;
+pub mod sarif;
 
 /// What an engine is given: the part of the change that it is to see.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,12 +91,24 @@ pub struct Workplace {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "progress", rename_all = "kebab-case")]
 pub enum Progress {
-    Started { engine: String, version: Option<String>, model: Option<String> },
+    Started {
+        engine: String,
+        version: Option<String>,
+        model: Option<String>,
+    },
     /// The engine uses a tool on something (`Read`, `src/main.rs`).
-    Tool { name: String, target: String },
+    Tool {
+        name: String,
+        target: String,
+    },
     /// The engine waits for its API.
-    Waiting { reason: String, retry_ms: u64 },
-    Note { text: String },
+    Waiting {
+        reason: String,
+        retry_ms: u64,
+    },
+    Note {
+        text: String,
+    },
 }
 
 /// What an engine hands back when it has done its work.
@@ -114,4 +136,161 @@ pub enum EngineError {
     /// Anything else: crash, deadline, garbage, refusal.
     #[error("{cause}")]
     Failed { cause: String },
+}
+
+/// Where engines find programs such as `git`; their own is always an absolute path.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Lets the engine of `spec` review what is in `bundle`. Dropping the future kills whatever the engine has started.
+pub async fn run(
+    spec: &EngineSpec,
+    bundle: &Bundle,
+    workplace: &Workplace,
+    events: &mut dyn FnMut(Progress),
+) -> Result<EngineReport, EngineError> {
+    let redactor = Redactor::new(workplace.api_key.as_deref());
+    let mut events = |progress| events(redactor.progress(progress));
+    let end = match spec {
+        EngineSpec::Rules => {
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            events(started("rules", Some(version.clone())));
+            Ok(EngineReport {
+                used: EngineUsed { name: "rules".to_owned(), version: Some(version), ..EngineUsed::default() },
+                summary: None,
+                drafts: rules::review(&bundle.diff),
+                notes: Vec::new(),
+                incomplete: None,
+            })
+        }
+        EngineSpec::Command(spec) => {
+            events(started("command", None));
+            command::run(spec, bundle, workplace, &redactor).await
+        }
+        EngineSpec::Claude(spec) => claude::run(spec, bundle, workplace, &redactor, &mut events).await,
+    };
+    end.map(|report| redactor.report(report)).map_err(|error| redactor.error(error))
+}
+
+fn started(engine: &str, version: Option<String>) -> Progress {
+    Progress::Started { engine: engine.to_owned(), version, model: None }
+}
+
+fn failed(cause: impl Into<String>) -> EngineError {
+    EngineError::Failed { cause: cause.into() }
+}
+
+/// A cause, followed by the end of what the program wrote to standard error, where it wrote anything.
+fn with_last_words(cause: String, stderr: &str) -> String {
+    const KEPT: usize = 800;
+    let stderr = stderr.trim();
+    let from = stderr.char_indices().rev().nth(KEPT - 1).map_or(0, |(at, _)| at);
+    let words = drafts::shorten(&stderr[from..], KEPT);
+    match words.as_str() {
+        "" => cause,
+        words if from == 0 => format!("{cause}: {words}"),
+        words => format!("{cause}: … {words}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diff::{FileDiff, FileStatus, Hunk, Line, LineKind};
+
+    pub struct Place {
+        pub workplace: Workplace,
+        _root: tempfile::TempDir,
+    }
+
+    pub fn workplace() -> Place {
+        let root = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            path
+        };
+        let workplace = Workplace {
+            checkout: folder("checkout"),
+            scratch: folder("scratch"),
+            engine_home: folder("home"),
+            api_key: None,
+        };
+        Place { workplace, _root: root }
+    }
+
+    pub fn bundle() -> Bundle {
+        let line = |kind, old, new, text: &str| Line { kind, old, new, text: text.to_owned() };
+        Bundle {
+            version: 1,
+            project: "acme/shop".to_owned(),
+            subject: "pull request 42".to_owned(),
+            base_sha: "b45e".to_owned(),
+            head_sha: "4ead".to_owned(),
+            instructions: String::new(),
+            diff: Diff {
+                files: vec![FileDiff {
+                    path: "src/main.rs".to_owned(),
+                    old_path: None,
+                    status: FileStatus::Modified,
+                    old_mode: Some("100644".to_owned()),
+                    new_mode: Some("100644".to_owned()),
+                    binary: false,
+                    size: None,
+                    hunks: vec![Hunk {
+                        old_start: 1,
+                        old_lines: 2,
+                        new_start: 1,
+                        new_lines: 3,
+                        section: String::new(),
+                        lines: vec![
+                            line(LineKind::Context, Some(1), Some(1), "fn main() {"),
+                            line(LineKind::Added, None, Some(2), "    let v: Vec<u32> = vec![];"),
+                            line(LineKind::Added, None, Some(3), "    println!(\"{}\", v[0]);"),
+                            line(LineKind::Removed, Some(2), None, "}"),
+                        ],
+                    }],
+                }],
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn the_key_does_not_pass_the_door() {
+        let mut place = workplace().workplace;
+        place.api_key = Some("canary-4711".to_owned());
+        place.checkout = "/".into();
+        let limit = Duration::from_secs(20);
+        let spec = |answer: &str| {
+            EngineSpec::Command(CommandSpec {
+                argv: vec!["/bin/sh".into(), "-c".into(), answer.into()],
+                deadlines: Deadlines { first_byte: limit, idle: limit, total: limit },
+            })
+        };
+        let mut events = Vec::new();
+        let mut collect = |event| events.push(event);
+        let report = run(
+            &spec(
+                r#"echo '{"summary":"canary-4711","findings":[{"path":"a canary-4711","severity":"low",
+                "category":"other","title":"t canary-4711","explanation":"e sk-ant-x-1","suggestion":"canary-4711"},
+                {"path":"canary-4711","severity":"low"}]}'"#,
+            ),
+            &bundle(),
+            &place,
+            &mut collect,
+        )
+        .await
+        .unwrap();
+        let error = run(&spec("echo canary-4711; exit 3"), &bundle(), &place, &mut collect).await.unwrap_err();
+        let all = serde_json::to_string(&(report, error, events)).unwrap();
+        assert!(!all.contains("canary-4711") && !all.contains("sk-ant-x"), "{all}");
+        assert_eq!(all.matches("[redacted]").count(), 5, "{all}");
+    }
+
+    #[test]
+    fn last_words_are_cut_from_the_front() {
+        let stderr = format!("first\n{}\nlast one\n", "x".repeat(2000));
+        let text = with_last_words("it failed".to_owned(), &stderr);
+        assert!(text.starts_with("it failed: … xx") && text.ends_with("xx last one"), "{text}");
+        assert_eq!(with_last_words("it failed".to_owned(), " \n"), "it failed");
+    }
 }

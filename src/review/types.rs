@@ -128,9 +128,13 @@ pub struct FileCoverage {
 pub enum Coverage {
     Seen,
     /// Left out by a rule; does not make a review partial.
-    Excluded { reason: String },
+    Excluded {
+        reason: String,
+    },
     /// Should have been seen; makes a review partial.
-    Missed { reason: String },
+    Missed {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

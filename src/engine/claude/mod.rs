@@ -1,0 +1,378 @@
+//! The Claude Code CLI as an engine, without a terminal and with as little trust as it allows.
+//!
+//! Facts that shape this file, measured on 2.1.330:
+//! - A plain `claude -p` runs the hooks of the repository's own `.claude/settings.json` and sends the API key to the
+//!   server named there. `--setting-sources ''` and `--restricted` each stop that; both are given, on every call.
+//! - `@path` anywhere in a prompt, so anywhere in a diff, is replaced by that file; a variable turns that off.
+//! - `--tools` says which tools exist; `--allowedTools Read` would allow the whole file system and is not used. In
+//!   `dontAsk` the file tools stay inside the working directory.
+//! - `--max-turns 0` means no limit.
+//!
+//! [`prompt`] writes what it reads, [`stream`] understands what it writes, and this file starts it.
+
+mod prompt;
+mod stream;
+
+use std::ffi::OsString;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::process::{self, End, OUTPUT_CAP, Program};
+use super::redact::Redactor;
+use super::{
+    Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, PATH, Progress, Workplace, failed, with_last_words,
+};
+use crate::finding::{Category, Severity};
+use stream::Stream;
+
+/// Flags that older versions lack, and what is lost without them. The others are accepted by all versions since 2.1.197,
+/// some without being named in the help (`--max-turns`).
+const OPTIONAL: [(&str, Option<&str>, &str); 2] = [
+    ("--restricted", None, "its own confinement to the checkout"),
+    ("--permission-prompts", Some("none"), "its denial of whatever would ask"),
+];
+
+/// For `--version` and `--help`, which take some hundredths of a second.
+const PROBE_LIMIT: Duration = Duration::from_secs(20);
+
+pub async fn run(
+    spec: &ClaudeSpec,
+    bundle: &Bundle,
+    workplace: &Workplace,
+    redactor: &Redactor,
+    events: &mut dyn FnMut(Progress),
+) -> Result<EngineReport, EngineError> {
+    if !(spec.max_budget_usd > 0.0 && spec.max_budget_usd.is_finite()) {
+        return Err(failed(format!("a budget of ${} leaves nothing to review with", spec.max_budget_usd)));
+    }
+    let prompt = prompt::review(bundle)?;
+    let probe = Probe::of(spec, workplace, redactor).await?;
+    let instructions = workplace.scratch.join("instructions.txt");
+    let has_instructions = !bundle.instructions.trim().is_empty();
+    if has_instructions {
+        std::fs::write(&instructions, &bundle.instructions)
+            .map_err(|error| failed(format!("could not write `{}`: {error}", instructions.display())))?;
+    }
+
+    let mut stream = Stream::new(&workplace.checkout);
+    let ended = process::run(
+        Program {
+            path: spec.program.clone(),
+            args: arguments(spec, &probe, has_instructions.then_some(&instructions)),
+            env: environment(spec, workplace),
+            cwd: workplace.checkout.clone(),
+            stdin: prompt.into_bytes(),
+            deadlines: spec.deadlines,
+            output_cap: OUTPUT_CAP,
+        },
+        &mut |line| stream.line(line, events),
+    )
+    .await
+    .map_err(|error| failed(error.to_string()))?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut report = stream.outcome(ended.end, &redactor.text(&ended.stderr), now)?;
+    report.used.version = report.used.version.or(probe.version);
+    report.notes.extend(
+        probe
+            .missing
+            .iter()
+            .map(|(flag, loss)| format!("this version of Claude Code has no `{flag}`: reviewed without {loss}")),
+    );
+    Ok(report)
+}
+
+/// What the installed program can do, by its own account.
+struct Probe {
+    version: Option<String>,
+    present: Vec<OsString>,
+    missing: Vec<(&'static str, &'static str)>,
+}
+
+impl Probe {
+    async fn of(spec: &ClaudeSpec, workplace: &Workplace, redactor: &Redactor) -> Result<Self, EngineError> {
+        let (version, help) =
+            tokio::join!(ask(spec, workplace, redactor, "--version"), ask(spec, workplace, redactor, "--help"));
+        Ok(Self::read(&version?, &help?))
+    }
+
+    fn read(version: &str, help: &str) -> Self {
+        let mut probe = Probe {
+            // "2.1.330 (Claude Code)"
+            version: version.split_whitespace().next().map(str::to_owned),
+            present: Vec::new(),
+            missing: Vec::new(),
+        };
+        for (flag, value, loss) in OPTIONAL {
+            // At the start of a line stands the option itself; elsewhere it is only mentioned.
+            if help.lines().any(|line| line.split_whitespace().next() == Some(flag)) {
+                probe.present.push(flag.into());
+                probe.present.extend(value.map(OsString::from));
+            } else {
+                probe.missing.push((flag, loss));
+            }
+        }
+        probe
+    }
+}
+
+/// What the program prints for one of the flags that only print; without the key.
+async fn ask(spec: &ClaudeSpec, workplace: &Workplace, redactor: &Redactor, flag: &str) -> Result<String, EngineError> {
+    let without_key = Workplace { api_key: None, ..workplace.clone() };
+    let mut output = Vec::new();
+    let ended = process::run(
+        Program {
+            path: spec.program.clone(),
+            args: vec![flag.into()],
+            env: environment(spec, &without_key),
+            cwd: workplace.scratch.clone(),
+            stdin: Vec::new(),
+            deadlines: Deadlines { first_byte: PROBE_LIMIT, idle: PROBE_LIMIT, total: PROBE_LIMIT },
+            output_cap: 1024 * 1024,
+        },
+        &mut |line| {
+            output.extend_from_slice(line);
+            output.push(b'\n');
+            ControlFlow::Continue(())
+        },
+    )
+    .await
+    .map_err(|error| failed(error.to_string()))?;
+    if ended.end != End::Exited(0) {
+        let cause = format!("`{} {flag}` {}", spec.program.display(), ended.end);
+        return Err(failed(with_last_words(cause, &redactor.text(&ended.stderr))));
+    }
+    Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
+fn arguments(spec: &ClaudeSpec, probe: &Probe, instructions: Option<&Path>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = vec!["-p".into()];
+    args.extend(probe.present.iter().cloned());
+    let mut add = |flags: &[&str]| args.extend(flags.iter().map(OsString::from));
+    add(&["--setting-sources", "", "--strict-mcp-config", "--disable-slash-commands"]);
+    add(&["--tools", "Read,Grep,Glob", "--disallowedTools", "Read(./.git/**)"]);
+    add(&["--permission-mode", "dontAsk", "--no-session-persistence"]);
+    // Partial messages are skipped by the parser; without them nothing is written while a long answer streams, and
+    // the idle deadline could not tell that from a hang.
+    add(&["--output-format", "stream-json", "--verbose", "--include-partial-messages"]);
+    add(&["--max-turns", &spec.max_turns.max(1).to_string()]);
+    add(&["--max-budget-usd", &spec.max_budget_usd.to_string()]);
+    add(&["--json-schema", &schema().to_string()]);
+    if let Some(model) = &spec.model {
+        add(&["--model", model]);
+    }
+    if let Some(instructions) = instructions {
+        args.extend(["--append-system-prompt-file".into(), instructions.into()]);
+    }
+    args
+}
+
+/// The whole environment of Claude Code.
+fn environment(spec: &ClaudeSpec, workplace: &Workplace) -> Vec<(OsString, OsString)> {
+    let Workplace { checkout: _, scratch, engine_home, api_key } = workplace;
+    let mut env: Vec<(OsString, OsString)> = vec![
+        ("PATH".into(), PATH.into()),
+        ("HOME".into(), engine_home.into()),
+        ("CLAUDE_CONFIG_DIR".into(), engine_home.join("claude").into()),
+        ("TMPDIR".into(), scratch.into()),
+    ];
+    let fixed = [
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ("DISABLE_AUTOUPDATER", "1"),
+        ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
+        // About 8 s of waiting in all; what lasts longer is for the queue to wait for.
+        ("CLAUDE_CODE_MAX_RETRIES", "4"),
+        ("API_TIMEOUT_MS", "120000"),
+        ("CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS", "90000"),
+        ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
+    ];
+    env.extend(fixed.map(|(name, value)| (name.into(), value.into())));
+    if let Some(key) = api_key {
+        env.push(("ANTHROPIC_API_KEY".into(), key.trim().into()));
+    }
+    if let Some(url) = &spec.base_url {
+        env.push(("ANTHROPIC_BASE_URL".into(), url.into()));
+    }
+    env
+}
+
+/// What an answer must look like: draft-07 without `$schema`, as Claude Code's validator refuses newer drafts and unknown
+/// keywords. The same as `Draft`, but for `rule`, which is not the model's to name.
+fn schema() -> Value {
+    let line = json!({"type": ["integer", "null"], "minimum": 1});
+    json!({
+        "type": "object",
+        "properties": {
+            "summary": {"type": "string"},
+            "findings": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "path": {"type": "string", "minLength": 1},
+                        "start_line": line,
+                        "end_line": line,
+                        "severity": {"type": "string", "enum": Severity::ALL.map(Severity::as_str)},
+                        "category": {"type": "string", "enum": Category::ALL.map(Category::as_str)},
+                        "title": {"type": "string", "minLength": 1},
+                        "explanation": {"type": "string"},
+                        "suggestion": {"type": ["string", "null"]},
+                        "confidence": {"type": "number", "minimum": 0, "maximum": 1}
+                    },
+                    "required": ["path", "severity", "category", "title", "explanation", "confidence"],
+                    "additionalProperties": false
+                }
+            }
+        },
+        "required": ["summary", "findings"],
+        "additionalProperties": false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tests::{bundle, workplace};
+    use crate::finding::Draft;
+
+    fn spec() -> ClaudeSpec {
+        let limit = Duration::from_secs(20);
+        ClaudeSpec {
+            program: "/opt/claude".into(),
+            model: Some("claude-sonnet-5-5".to_owned()),
+            max_turns: 30,
+            max_budget_usd: 2.0,
+            base_url: Some("http://127.0.0.1:1".to_owned()),
+            deadlines: Deadlines { first_byte: limit, idle: limit, total: limit },
+        }
+    }
+
+    const HELP: &str = "Options:\n  --restricted      Restricted mode\n  --permission-prompts <target>  Who\n  --other  see --restricted\n";
+
+    fn joined(args: &[OsString]) -> String {
+        args.iter().map(|arg| format!("[{}]", arg.to_string_lossy())).collect()
+    }
+
+    #[test]
+    fn every_call_has_the_safe_flags() {
+        let probe = Probe::read("2.1.330 (Claude Code)\n", HELP);
+        assert_eq!(probe.version.as_deref(), Some("2.1.330"));
+        let args = arguments(&spec(), &probe, Some(Path::new("/scratch/instructions.txt")));
+        assert_eq!(
+            joined(&args),
+            format!(
+                "[-p][--restricted][--permission-prompts][none][--setting-sources][][--strict-mcp-config]\
+                 [--disable-slash-commands][--tools][Read,Grep,Glob][--disallowedTools][Read(./.git/**)]\
+                 [--permission-mode][dontAsk][--no-session-persistence][--output-format][stream-json][--verbose][--include-partial-messages]\
+                 [--max-turns][30][--max-budget-usd][2][--json-schema][{}][--model][claude-sonnet-5-5]\
+                 [--append-system-prompt-file][/scratch/instructions.txt]",
+                schema()
+            )
+        );
+    }
+
+    #[test]
+    fn an_older_version_gets_what_it_knows() {
+        let probe = Probe::read("2.1.197 (Claude Code)", "  --other  see --restricted\n");
+        assert_eq!(
+            probe.missing.iter().map(|(flag, _)| *flag).collect::<Vec<_>>(),
+            ["--restricted", "--permission-prompts"]
+        );
+        let mut spec = spec();
+        spec.model = None;
+        spec.max_turns = 0;
+        let args = joined(&arguments(&spec, &probe, None));
+        assert!(args.starts_with("[-p][--setting-sources][][--strict-mcp-config]"), "{args}");
+        assert!(args.contains("[--max-turns][1]"), "0 would be no limit: {args}");
+        for absent in ["--restricted", "--permission-prompts", "--model", "--append-system-prompt-file"] {
+            assert!(!args.contains(&format!("[{absent}]")), "{args}");
+        }
+    }
+
+    #[test]
+    fn the_schema_asks_for_what_a_draft_is() {
+        let mut finding = json!({});
+        for (name, property) in schema()["properties"]["findings"]["items"]["properties"].as_object().unwrap() {
+            finding[name] = match (name.as_str(), &property["enum"][0]) {
+                (_, Value::String(first)) => json!(first),
+                ("start_line" | "end_line", _) => json!(1),
+                ("confidence", _) => json!(0.5),
+                _ => json!("text"),
+            };
+        }
+        let draft: Draft = serde_json::from_value(finding.clone()).unwrap();
+        assert_eq!(draft.rule, None);
+        // And nothing that a draft has is left out, but for `rule`.
+        let mut all = serde_json::to_value(&draft).unwrap();
+        all.as_object_mut().unwrap().remove("rule");
+        assert_eq!(all, finding);
+    }
+
+    #[test]
+    fn the_schema_is_one_that_claude_code_accepts() {
+        let text = schema().to_string();
+        assert!(!text.contains("$schema"));
+        // Each variant is in the list; a new one would have to be added to ALL.
+        for severity in Severity::ALL {
+            assert!(text.contains(&format!("\"{severity}\"")));
+        }
+    }
+
+    #[test]
+    fn the_environment_holds_the_key_only_where_there_is_one() {
+        let mut place = workplace().workplace;
+        let names = |place: &Workplace| {
+            let env = environment(&spec(), place);
+            env.into_iter().map(|(name, _)| name.into_string().unwrap()).collect::<Vec<_>>()
+        };
+        let without = [
+            "PATH",
+            "HOME",
+            "CLAUDE_CONFIG_DIR",
+            "TMPDIR",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+            "DISABLE_AUTOUPDATER",
+            "CLAUDE_CODE_DISABLE_FILE_MENTIONS",
+            "CLAUDE_CODE_MAX_RETRIES",
+            "API_TIMEOUT_MS",
+            "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS",
+            "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK",
+            "ANTHROPIC_BASE_URL",
+        ];
+        assert_eq!(names(&place), without);
+        place.api_key = Some("key\n".to_owned());
+        assert!(environment(&spec(), &place).contains(&("ANTHROPIC_API_KEY".into(), "key".into())));
+    }
+
+    async fn fails(spec: &ClaudeSpec) -> String {
+        let place = workplace();
+        let end = run(spec, &bundle(), &place.workplace, &Redactor::new(None), &mut |_| ()).await;
+        match end {
+            Err(EngineError::Failed { cause }) => cause,
+            other => panic!("not a failure: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_claude_code_is_named() {
+        let mut spec = spec();
+        assert!(fails(&spec).await.starts_with("could not start `/opt/claude` in `"));
+        spec.program = "/bin/false".into();
+        assert_eq!(fails(&spec).await, "`/bin/false --version` ended with exit status 1");
+        // Prints its help, exits with 0 and answers nothing.
+        spec.program = "/bin/true".into();
+        let cause = fails(&spec).await;
+        assert_eq!(cause, "Claude Code ended with exit status 0 and wrote no event");
+    }
+
+    #[tokio::test]
+    async fn no_budget_is_no_review() {
+        for budget in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let mut spec = spec();
+            spec.max_budget_usd = budget;
+            assert!(fails(&spec).await.contains("leaves nothing to review with"));
+        }
+    }
+}
