@@ -1,9 +1,39 @@
-//! cicdctl.
+//! cicdctl: one binary with two lives. As a command line it puts systemd user units in place and talks to them; as
+//! the hidden `run` it is what those units start. The map, in reading order:
+//!
+//! - [`cli`] → [`command`]: the command tree, and a file for each command. They use [`host`] (environment, paths,
+//!   configuration), [`ui`] (the one writer to the terminal) and [`error`] (message, cause, hint, exit status).
+//! - [`config`], [`agent`]: what the user wants, as text ⇄ types. Pure.
+//! - [`converge`]: configuration → [`unit`] (the files that should be; pure) → plan → files → [`systemd`] (D-Bus).
+//!   [`install`] remembers what was made, so that it can be taken back.
+//! - [`runner`]: the life of the daemon: socket, HTTP routes, workers. It keeps jobs in the [`store`] and speaks the
+//!   types of [`api`], as does the command line.
+//! - [`review`]: one review from request to receipt, with [`git`], [`diff`], the plan and the judgement.
+//! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
+//! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
+pub mod agent;
+pub mod api;
+pub mod cage;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod converge;
 pub mod diff;
 pub mod engine;
+pub mod error;
+pub mod files;
 pub mod finding;
+pub mod git;
+pub mod host;
+pub mod install;
+pub mod journal;
 pub mod plain;
 pub mod quantity;
 pub mod report;
 pub mod review;
+pub mod runner;
+pub mod store;
+pub mod systemd;
+pub mod ui;
+pub mod unit;

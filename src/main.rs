@@ -1,1 +1,7 @@
-fn main(){}
+//! Arguments and environment in, exit code out; nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(cicdctl::cli::main(std::env::args_os().collect(), std::env::vars().collect()))
+}

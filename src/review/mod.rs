@@ -1,10 +1,302 @@
-//! One review, from request to receipt.
+//! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines and the
+//! cage; knows neither HTTP nor the store.
 
 pub mod judge;
 pub mod plan;
+#[cfg(test)]
+pub mod sample;
 mod types;
 
-#[cfg(test)]
-mod sample;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use tokio::sync::watch;
+
+use crate::api::{Happening, ReviewRequest, Stage};
+use crate::cage::{Cage, Input, Order, Wish};
+use crate::config::{Config, EngineName};
+use crate::engine::{Bundle, ClaudeSpec, CommandSpec, EngineError, EngineSpec};
+use crate::error::Fail;
+use crate::git::{Mirror, Repository};
+use crate::{files, store};
 
 pub use types::*;
+
+/// What a review is made with; the same in the runner and in process.
+pub struct Setting<'a> {
+    pub config: &'a Config,
+    pub cage: &'a Cage,
+    /// The working copy to review, unless the request names one.
+    pub project: Option<PathBuf>,
+    pub cache_dir: &'a Path,
+    /// Jobs have their directories below it.
+    pub workspace: &'a Path,
+    pub engine_home: &'a Path,
+    pub api_key_file: Option<PathBuf>,
+    pub api_key_in_environment: bool,
+    /// This program, and where `claude` was found.
+    pub program: &'a Path,
+    pub claude: Option<PathBuf>,
+}
+
+/// Told of each thing that happens, in order.
+pub type Sink<'a> = dyn FnMut(Happening) + Send + 'a;
+
+/// Reviews. Whatever goes wrong is an outcome; `None` means that the runner's stop ended it and it is to be begun
+/// again.
+pub async fn run(
+    job: &str,
+    request: &ReviewRequest,
+    setting: &Setting<'_>,
+    wish: &mut watch::Receiver<Wish>,
+    tell: &mut Sink<'_>,
+) -> Option<Review> {
+    let began = Instant::now();
+    let dir = setting.workspace.join(job);
+    let mut review = Review {
+        job: job.to_owned(),
+        project: String::new(),
+        subject: request.subject(),
+        outcome: Outcome::Failed,
+        reason: None,
+        summary: None,
+        findings: Vec::new(),
+        receipt: Receipt::default(),
+    };
+    let ended = steps(&dir, request, setting, wish, tell, &mut review).await;
+    if let Err(error) = files::remove_tree(&dir) {
+        tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
+    }
+    match ended {
+        Ok(()) => {}
+        Err(Stopped::Wish(Wish::Release)) => return None,
+        Err(Stopped::Wish(_)) => {
+            (review.outcome, review.reason) = (Outcome::Cancelled, Some("cancelled while it ran".into()));
+        }
+        Err(Stopped::Error(error)) => {
+            review.outcome = Outcome::Failed;
+            review.reason = Some(reason(&error));
+        }
+    }
+    review.receipt.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Some(review)
+}
+
+/// Why a review did not come to its end.
+enum Stopped {
+    Wish(Wish),
+    Error(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Stopped::Error(error.into())
+    }
+}
+
+async fn steps(
+    dir: &Path,
+    request: &ReviewRequest,
+    setting: &Setting<'_>,
+    wish: &mut watch::Receiver<Wish>,
+    tell: &mut Sink<'_>,
+    review: &mut Review,
+) -> Result<(), Stopped> {
+    let config = setting.config;
+    let scratch = dir.join("scratch");
+    // A directory of the same name is left from a runner that crashed.
+    files::remove_tree(dir)?;
+    files::make_dir(&scratch, 0o700)?;
+
+    let project = request.path.clone().or_else(|| setting.project.clone()).ok_or_else(|| no_project(request))?;
+    tell(Happening::Stage { stage: Stage::Fetch, detail: project.display().to_string() });
+    let repository = Repository::open(&project).await?;
+    review.project = repository.top.display().to_string();
+    let mirror = Mirror::open(setting.cache_dir, repository).await?;
+    let change = match request {
+        ReviewRequest { pr: Some(number), base, .. } => mirror.pull_request(*number, base.as_deref()).await?,
+        ReviewRequest { range: Some(range), .. } => mirror.range(range).await?,
+        ReviewRequest { staged: true, .. } => mirror.staged(&scratch).await?,
+        ReviewRequest { base: Some(base), head: Some(head), .. } => mirror.range(&format!("{base}...{head}")).await?,
+        ReviewRequest { base: Some(base), .. } => mirror.since(base).await?,
+        _ => mirror.working_tree(&scratch).await?,
+    };
+    review.subject = change.subject.clone();
+    review.receipt.base_sha = Some(change.base.clone());
+    review.receipt.head_sha = Some(change.head.clone());
+
+    let spec = engine(request.engine.unwrap_or(config.review.engine), setting)?;
+    let diff = mirror.diff(&change).await?;
+    if diff.files.is_empty() {
+        (review.outcome, review.reason) = (Outcome::Skipped, Some(format!("{}: nothing has changed", change.subject)));
+        return Ok(());
+    }
+    let (budget, exclusions) = reading(config, &spec)?;
+    let plan = plan::plan(diff, &budget, &exclusions);
+    review.receipt.files = plan.files;
+    let seen = review.receipt.seen();
+    tell(Happening::Stage {
+        stage: Stage::Plan,
+        detail: format!("{seen} of {}", crate::quantity::count(review.receipt.files.len(), "file")),
+    });
+    if seen == 0 {
+        let (outcome, reason) = judge::outcome(&review.receipt.files, None);
+        review.outcome = if outcome == Outcome::Reviewed { Outcome::Skipped } else { outcome };
+        review.reason = reason.or_else(|| Some("every file of the change is excluded".into()));
+        return Ok(());
+    }
+
+    if !matches!(spec, EngineSpec::Rules) {
+        files::make_dir(&dir.join("checkout"), 0o700)?;
+        mirror.checkout(&change, &dir.join("checkout"), &scratch).await?;
+    }
+    tell(Happening::Stage { stage: Stage::Engine, detail: name_of(&spec).as_str().to_owned() });
+    let input = Input {
+        job: review.job.clone(),
+        spec,
+        bundle: Bundle {
+            version: 1,
+            project: review.project.clone(),
+            subject: change.subject.clone(),
+            base_sha: change.base.clone(),
+            head_sha: change.head.clone(),
+            instructions: config.review.instructions.clone(),
+            diff: plan.seen,
+        },
+        engine_home: setting.engine_home.to_owned(),
+    };
+    let order = Order {
+        job: &review.job,
+        dir,
+        input: &input,
+        limits: &config.job,
+        api_key_file: setting.api_key_file.clone(),
+        api_key_in_environment: setting.api_key_in_environment,
+        unsandboxed: request.unsandboxed,
+        program: setting.program,
+    };
+    let engine_began = Instant::now();
+    let end = setting.cage.run(&order, wish, &mut |progress| tell(Happening::Engine { progress })).await?;
+    let Some(end) = end else { return Err(Stopped::Wish(*wish.borrow())) };
+    review.receipt.engine_ms = Some(u64::try_from(engine_began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    review.receipt.peak_memory = end.peak_memory;
+    review.receipt.cage = Some(end.used);
+    let report = match end.result {
+        Ok(report) => report,
+        Err(error) => {
+            review.receipt.engine =
+                Some(EngineUsed { name: name_of(&input.spec).as_str().to_owned(), ..Default::default() });
+            for file in review.receipt.files.iter_mut().filter(|file| file.coverage == Coverage::Seen) {
+                file.coverage = Coverage::Missed { reason: "the engine did not finish".into() };
+            }
+            (review.outcome, review.reason) = match &error {
+                EngineError::Deferred { retry_after: Some(secs), .. } => {
+                    let again =
+                        jiff::Timestamp::from_millisecond(store::now_ms() + i64::try_from(*secs).unwrap_or(0) * 1000);
+                    let again = again.map_or(String::new(), |again| format!("; try again after {again:.0}"));
+                    (Outcome::Deferred, Some(format!("{error}{again}")))
+                }
+                EngineError::Deferred { .. } => (Outcome::Deferred, Some(error.to_string())),
+                EngineError::Unauthenticated { .. } => (
+                    Outcome::Failed,
+                    Some(format!("{error}; `cicdctl secret set {}` stores a key", crate::cage::API_KEY.0)),
+                ),
+                EngineError::Failed { .. } => (Outcome::Failed, Some(error.to_string())),
+            };
+            return Ok(());
+        }
+    };
+
+    tell(Happening::Stage { stage: Stage::Judge, detail: crate::quantity::count(report.drafts.len(), "draft") });
+    let options = judge::Options { floor: config.review.min_severity, checkout: Some(dir.join("checkout")) };
+    let judged = judge::judge(report.drafts, &input.bundle.diff, &options);
+    review.findings = judged.findings;
+    review.summary = report.summary;
+    review.receipt.engine = Some(report.used);
+    review.receipt.notes.extend(report.notes);
+    review.receipt.notes.extend(judged.notes);
+    (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
+    Ok(())
+}
+
+fn no_project(request: &ReviewRequest) -> anyhow::Error {
+    match &request.repo {
+        Some(repo) => {
+            anyhow!("no agent has the repository `{repo}`; `cicdctl agent add NAME --repo {repo} --path DIR` makes one")
+        }
+        None => anyhow!(
+            "the request names no project, and there is not exactly one agent to take it; \
+             name `repo`, `path` or `agent`, or add the project with `cicdctl agent add NAME --path DIR`"
+        ),
+    }
+}
+
+/// What an engine is to read: the rules cost nothing and look at lock files and vendored code, too.
+fn reading(config: &Config, spec: &EngineSpec) -> Result<(plan::Budget, plan::Exclusions)> {
+    if matches!(spec, EngineSpec::Rules) {
+        return Ok((plan::Budget::UNLIMITED, plan::Exclusions::only(&config.review.exclude)?));
+    }
+    let bytes = usize::try_from(config.review.max_diff.0).unwrap_or(usize::MAX);
+    Ok((plan::Budget { max_bytes: bytes, max_file_bytes: bytes }, plan::Exclusions::new(&config.review.exclude)?))
+}
+
+/// The engine with all that it needs to know.
+fn engine(name: EngineName, setting: &Setting<'_>) -> Result<EngineSpec> {
+    let config = setting.config;
+    let deadlines = config.job.deadlines();
+    Ok(match name {
+        EngineName::Rules => EngineSpec::Rules,
+        EngineName::Claude => {
+            let claude = &config.engine.claude;
+            let program =
+                claude
+                    .program
+                    .clone()
+                    .or_else(|| setting.claude.clone())
+                    .context(Fail::new("the engine `claude` is not installed, or not where it was looked for").hint(
+                    "`npm install -g @anthropic-ai/claude-code`, or name it: `[engine.claude] program = \"/…/claude\"`",
+                ))?;
+            // A link in ~/.local/bin leads elsewhere, and the cage only sees what it is given.
+            let program = program.canonicalize().with_context(|| format!("could not find `{}`", program.display()))?;
+            EngineSpec::Claude(ClaudeSpec {
+                program,
+                model: claude.model.clone(),
+                max_turns: claude.max_turns,
+                max_budget_usd: claude.max_budget_usd,
+                base_url: claude.base_url.clone(),
+                deadlines,
+            })
+        }
+        EngineName::Command => {
+            let argv = config.engine.command.argv.clone();
+            let Some(program) = argv.first() else {
+                bail!(
+                    Fail::new("the engine `command` has no command")
+                        .hint("name it: `[engine.command] argv = [\"/usr/local/bin/my-linter\", \"--sarif\"]`")
+                );
+            };
+            if !Path::new(program).is_absolute() {
+                bail!(Fail::new(format!("the engine's program `{program}` is no absolute path")));
+            }
+            EngineSpec::Command(CommandSpec { argv, deadlines })
+        }
+    })
+}
+
+fn name_of(spec: &EngineSpec) -> EngineName {
+    match spec {
+        EngineSpec::Rules => EngineName::Rules,
+        EngineSpec::Claude(_) => EngineName::Claude,
+        EngineSpec::Command(_) => EngineName::Command,
+    }
+}
+
+/// Why it failed, on one line.
+fn reason(error: &anyhow::Error) -> String {
+    let mut text = format!("{error:#}");
+    if let Some(hint) = error.downcast_ref::<Fail>().and_then(|fail| fail.hint.as_ref()) {
+        text = format!("{text} ({hint})");
+    }
+    text
+}

@@ -1,0 +1,273 @@
+//! What travels between the command line, the runner and whoever else speaks to its socket. Pure; both ends share
+//! these types.
+
+pub mod client;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::agent::AgentName;
+use crate::config::EngineName;
+use crate::engine::Progress;
+use crate::review::{Outcome, Review};
+
+/// Body of `POST /review`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReviewRequest {
+    /// Pull request, as a number or as text (`"42"`).
+    #[serde(deserialize_with = "number_or_text", skip_serializing_if = "Option::is_none")]
+    pub pr: Option<u64>,
+    /// `owner/name`; picks the agent of that project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// Branch or revision to compare with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// Revision to review; HEAD where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// `A..B`, `A...B` or one commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
+    /// What is staged in the working copy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub staged: bool,
+    /// Working copy on this machine; that of the agent where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentName>,
+    /// Another engine than the configured one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineName>,
+    /// Go on where the sandbox of the cage cannot be had; the receipt says so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unsandboxed: bool,
+}
+
+impl ReviewRequest {
+    /// What is wrong with the request as such, if anything.
+    pub fn problem(&self) -> Option<String> {
+        let chosen =
+            [self.pr.is_some(), self.range.is_some(), self.staged].into_iter().filter(|chosen| *chosen).count();
+        if chosen > 1 {
+            return Some("`pr`, `range` and `staged` exclude each other".into());
+        }
+        if self.head.is_some() && (self.base.is_none() || chosen > 0) {
+            return Some("`head` goes with `base` and without `pr`, `range` or `staged`".into());
+        }
+        if self.path.as_ref().is_some_and(|path| !path.is_absolute()) {
+            return Some("`path` must be absolute".into());
+        }
+        if let Some(repo) = &self.repo
+            && !crate::config::is_repo(repo)
+        {
+            return Some("`repo` is written `owner/name`".into());
+        }
+        for (name, value) in [("base", &self.base), ("head", &self.head), ("range", &self.range)] {
+            if let Some(value) = value
+                && (value.is_empty()
+                    || value.len() > 500
+                    || value.starts_with('-')
+                    || value.chars().any(char::is_control))
+            {
+                return Some(format!("`{name}` is no revision"));
+            }
+        }
+        None
+    }
+
+    /// For people: what is to be reviewed.
+    pub fn subject(&self) -> String {
+        match (self.pr, &self.range, &self.base, self.staged) {
+            (Some(pr), ..) => format!("pull request {pr}"),
+            (_, Some(range), ..) => range.clone(),
+            (_, _, Some(base), _) => format!("{base}...{}", self.head.as_deref().unwrap_or("HEAD")),
+            (_, _, _, true) => "staged changes".into(),
+            _ => "working tree".into(),
+        }
+    }
+}
+
+/// GitHub's expressions arrive as text.
+fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Value {
+        Number(u64),
+        Text(String),
+        Other(serde::de::IgnoredAny),
+    }
+    let number = match Option::<Value>::deserialize(deserializer)? {
+        None => return Ok(None),
+        Some(Value::Number(number)) => Some(number),
+        Some(Value::Text(text)) => text.trim().trim_start_matches('#').parse().ok(),
+        Some(Value::Other(_)) => None,
+    };
+    match number.filter(|number| *number > 0) {
+        Some(number) => Ok(Some(number)),
+        None => Err(serde::de::Error::custom("`pr` must be the number of a pull request, such as 42 or \"42\"")),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    Queued,
+    Running,
+    Ended,
+}
+
+impl JobState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::Queued => "queued",
+            JobState::Running => "running",
+            JobState::Ended => "ended",
+        }
+    }
+}
+
+/// One piece of accepted work. Times are milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    pub id: String,
+    pub state: JobState,
+    /// Whose it is; the runner's own where it is absent.
+    pub agent: Option<AgentName>,
+    pub request: ReviewRequest,
+    pub created_ms: i64,
+    pub started_ms: Option<i64>,
+    pub ended_ms: Option<i64>,
+    /// How often it was begun.
+    pub attempts: u32,
+    pub outcome: Option<Outcome>,
+    pub reason: Option<String>,
+    /// The finished review; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
+}
+
+/// Something that happened to a job, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobEvent {
+    /// From 1, without gaps; the `id` of the event stream.
+    pub seq: u64,
+    pub at_ms: i64,
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Happening {
+    Accepted,
+    Started {
+        attempt: u32,
+    },
+    /// A step of the review begins.
+    Stage {
+        stage: Stage,
+        detail: String,
+    },
+    Engine {
+        #[serde(flatten)]
+        progress: Progress,
+    },
+    /// Back in the queue, for the reason given.
+    Requeued {
+        reason: String,
+    },
+    Ended {
+        outcome: Outcome,
+        reason: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    Fetch,
+    Plan,
+    Engine,
+    Judge,
+}
+
+impl Stage {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Fetch => "fetch",
+            Stage::Plan => "plan",
+            Stage::Engine => "engine",
+            Stage::Judge => "judge",
+        }
+    }
+}
+
+/// Body of `GET /healthz` and `GET /readyz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerInfo {
+    pub version: String,
+    /// `runner`, or the name of the agent.
+    pub scope: String,
+    pub ready: bool,
+    pub queued: u64,
+    pub running: u64,
+}
+
+/// An error over HTTP (RFC 9457, `application/problem+json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    #[serde(rename = "type", default = "blank")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+}
+
+fn blank() -> String {
+    "about:blank".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Result<ReviewRequest, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_pull_request_is_a_number_or_text() {
+        for text in [r#"{"pr": "42"}"#, r#"{"pr": 42}"#, r##"{"pr": "#42"}"##] {
+            assert_eq!(request(text).unwrap().pr, Some(42), "{text}");
+        }
+        for text in [r#"{"pr": ""}"#, r#"{"pr": "x"}"#, r#"{"pr": -1}"#, r#"{"pr": 0}"#, r#"{"pr": [42]}"#] {
+            assert!(request(text).unwrap_err().contains("must be the number"), "{text}");
+        }
+        assert!(request(r#"{"rp": 42}"#).unwrap_err().contains("unknown field `rp`"));
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        assert_eq!(request(r#"{"pr": 1}"#).unwrap().problem(), None);
+        assert!(request(r#"{"pr": 1, "staged": true}"#).unwrap().problem().is_some());
+        assert!(request(r#"{"head": "x"}"#).unwrap().problem().is_some());
+        assert!(request(r#"{"range": "--output=/etc/passwd"}"#).unwrap().problem().is_some());
+        assert!(request(r#"{"path": "rel"}"#).unwrap().problem().is_some());
+    }
+
+    #[test]
+    fn events_have_a_flat_stable_form() {
+        let event = JobEvent {
+            seq: 3,
+            at_ms: 1,
+            what: Happening::Engine { progress: Progress::Tool { name: "Read".into(), target: "a.rs".into() } },
+        };
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(text, r#"{"seq":3,"at_ms":1,"event":"engine","progress":"tool","name":"Read","target":"a.rs"}"#);
+        assert_eq!(serde_json::from_str::<JobEvent>(&text).unwrap(), event);
+    }
+}

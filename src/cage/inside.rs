@@ -1,0 +1,54 @@
+//! `cicdctl run job`: what runs inside the cage.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::{API_KEY, Input, Output};
+use crate::engine::{self, Progress, Workplace};
+use crate::files;
+
+/// Does the work of one job's engine and leaves its result in `dir`. An engine that fails is a result, too; an error
+/// here means that none could be left.
+pub async fn run_inside(dir: &Path, credentials: Option<&Path>, api_key_variable: Option<String>) -> Result<()> {
+    let text = files::read(&dir.join("input.json"))?.context("there is no `input.json`")?;
+    let input: Input = serde_json::from_str(&text).context("`input.json` cannot be read")?;
+    drop(text);
+    let from_file = match credentials {
+        Some(credentials) => files::read(&credentials.join(API_KEY.0))?,
+        None => None,
+    };
+    let workplace = Workplace {
+        checkout: dir.join("checkout"),
+        scratch: dir.join("scratch"),
+        engine_home: input.engine_home.clone(),
+        api_key: from_file.or(api_key_variable).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()),
+    };
+    let mut events = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("out/events.jsonl"))?;
+    let mut tell = |progress: Progress| {
+        if let Ok(mut line) = serde_json::to_vec(&progress) {
+            line.push(b'\n');
+            // Progress is a courtesy: a full disk shows in the result.
+            let _ = events.write_all(&line);
+        }
+    };
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let result = tokio::select! {
+        result = engine::run(&input.spec, &input.bundle, &workplace, &mut tell) => result,
+        // Leaving drops the engine, and with it all that it started.
+        _ = term.recv() => bail!("told to stop"),
+    };
+    let output = Output { result, peak_memory: own_peak_memory() };
+    files::write(&dir.join("out/result.json"), &serde_json::to_vec(&output)?, 0o600)
+}
+
+/// Highest memory use of the control group that this process is in, where it is a cage's.
+fn own_peak_memory() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    if !own.contains("/cicd-job-") {
+        return None;
+    }
+    super::memory_peak(own)
+}

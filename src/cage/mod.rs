@@ -1,0 +1,344 @@
+//! Where the engine of one job runs: a transient unit of its own with limits, a sandbox and a deadline
+//! (`cicd-job-ID.service`), or, where no user manager exists, a child process in its own process group.
+//!
+//! Both start `cicdctl run job --dir DIR`. The two sides talk through files below DIR, so that the cage needs nobody
+//! at its side: `input.json` goes in; `out/events.jsonl` and at last `out/result.json` come out.
+
+mod inside;
+mod sandbox;
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use zbus::wire::Variant;
+
+use crate::config::{JobConfig, Size};
+use crate::engine::{Bundle, EngineError, EngineReport, EngineSpec, Progress};
+use crate::files;
+use crate::review::CageUsed;
+use crate::systemd::{Manager, UnitState, Verb};
+
+pub use inside::run_inside;
+pub use sandbox::properties;
+
+/// Name of the secret with the engine's key, and of the variable that holds it outside a cage.
+pub const API_KEY: (&str, &str) = ("anthropic-api-key", "ANTHROPIC_API_KEY");
+
+/// How long the cage may go on after the engine's own deadlines, for its clean-up.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// `input.json`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Input {
+    pub job: String,
+    pub spec: EngineSpec,
+    pub bundle: Bundle,
+    pub engine_home: PathBuf,
+}
+
+/// `result.json`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Output {
+    pub result: Result<EngineReport, EngineError>,
+    pub peak_memory: Option<u64>,
+}
+
+/// What a cage is made for.
+pub struct Order<'a> {
+    pub job: &'a str,
+    /// The job's own directory, absolute.
+    pub dir: &'a Path,
+    pub input: &'a Input,
+    pub limits: &'a JobConfig,
+    /// File with the engine's key, if there is one.
+    pub api_key_file: Option<PathBuf>,
+    /// The key is in the environment of the user manager (`environment.d`).
+    pub api_key_in_environment: bool,
+    /// Go on without a sandbox where none can be had.
+    pub unsandboxed: bool,
+    /// The executable of this program.
+    pub program: &'a Path,
+}
+
+/// Whether a running job is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    GoOn,
+    Cancel,
+    /// The runner stops; the job goes back into the queue.
+    Release,
+}
+
+pub struct End {
+    pub result: Result<EngineReport, EngineError>,
+    pub used: CageUsed,
+    pub peak_memory: Option<u64>,
+}
+
+/// How engines are confined on this host.
+pub enum Cage {
+    Unit(Manager),
+    Child { because: String },
+}
+
+impl Cage {
+    /// Runs the engine to its end. `None` where `wish` ended it.
+    pub async fn run(
+        &self,
+        order: &Order<'_>,
+        wish: &mut watch::Receiver<Wish>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Option<End>> {
+        for dir in ["scratch", "out", "checkout"] {
+            files::make_dir(&order.dir.join(dir), 0o700)?;
+        }
+        files::make_dir(&order.input.engine_home, 0o700)?;
+        files::write(&order.dir.join("input.json"), &serde_json::to_vec(order.input)?, 0o600)?;
+        match self {
+            Cage::Unit(manager) => in_unit(manager, order, wish, progress).await,
+            Cage::Child { because } => as_child(order, because, wish, progress).await,
+        }
+    }
+}
+
+/// Name of a job's unit.
+pub fn unit_name(job: &str) -> String {
+    format!("cicd-job-{job}.service")
+}
+
+async fn in_unit(
+    manager: &Manager,
+    order: &Order<'_>,
+    wish: &mut watch::Receiver<Wish>,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Option<End>> {
+    let unit = unit_name(order.job);
+    // One may be left from a runner that crashed.
+    manager.change_one(Verb::Stop, &unit).await?;
+    manager.reset_failed(&unit).await;
+
+    let mut used = CageUsed { unit: Some(unit.clone()), uncaged_because: None };
+    let mut sandboxed = true;
+    loop {
+        let properties = properties(order, sandboxed, GRACE);
+        let borrowed: Vec<(&str, Variant<'_>)> =
+            properties.iter().map(|(name, value)| Ok((*name, value.try_clone()?))).collect::<Result<_>>()?;
+        let started = manager.start_transient(&unit, &borrowed).await;
+        let state = match started {
+            Ok(()) => watch_unit(manager, order, &unit, wish, progress).await?,
+            Err(error) => {
+                tracing::debug!("{unit}: {error:#}");
+                Some(manager.state(&unit).await.unwrap_or_default())
+            }
+        };
+        let Some(state) = state else {
+            manager.change_one(Verb::Stop, &unit).await?;
+            manager.reset_failed(&unit).await;
+            return Ok(None);
+        };
+        manager.reset_failed(&unit).await;
+        if let Some(end) = read_output(order.dir)? {
+            return Ok(Some(End { peak_memory: end.peak_memory.or(state.memory_peak), result: end.result, used }));
+        }
+        // 217, 218, 226: systemd could not build the sandbox (user namespaces forbidden, most often).
+        let no_sandbox =
+            matches!(state.exit_status, Some(217 | 218 | 226)) && state.result.as_deref() == Some("exit-code");
+        if no_sandbox && sandboxed && order.unsandboxed {
+            sandboxed = false;
+            used.uncaged_because = Some(format!("no sandbox: {}", state.failure()));
+            continue;
+        }
+        let cause = if no_sandbox {
+            format!(
+                "the sandbox of the engine cannot be had here: {}; `cicdctl doctor` says what is missing, \
+                 `cicdctl review --unsandboxed` goes without",
+                state.failure()
+            )
+        } else {
+            cause_of(&state, order.limits)
+        };
+        return Ok(Some(End { result: Err(EngineError::Failed { cause }), used, peak_memory: state.memory_peak }));
+    }
+}
+
+fn cause_of(state: &UnitState, limits: &JobConfig) -> String {
+    match state.result.as_deref() {
+        Some("oom-kill") => format!("the engine ran out of memory and was killed at its limit of {}", limits.memory),
+        Some("timeout") => format!("the engine did not end within {}", limits.timeout),
+        Some("success") | None => "the engine's unit ended without a result".into(),
+        _ => format!("the engine's unit failed: {}", state.failure()),
+    }
+}
+
+/// Follows a running unit until it has ended; `None` when it is to be ended.
+async fn watch_unit(
+    manager: &Manager,
+    order: &Order<'_>,
+    unit: &str,
+    wish: &mut watch::Receiver<Wish>,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Option<UnitState>> {
+    let mut tail = Tail::new(order.dir);
+    let began = Instant::now();
+    let mut peak = None;
+    let mut group = None;
+    loop {
+        tail.read(progress);
+        let state = manager.state(unit).await?;
+        group = state.control_group.clone().or(group);
+        // The group is gone with the unit, so its peak is read as long as it is there (252 has no MemoryPeak=).
+        peak = group.as_deref().and_then(memory_peak).max(peak);
+        if !state.is_active() && state.active != "deactivating" {
+            tail.read(progress);
+            return Ok(Some(UnitState { memory_peak: state.memory_peak.max(peak), ..state }));
+        }
+        let pause = if began.elapsed() < Duration::from_secs(1) { 20 } else { 150 };
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+            () = not_to_go_on(wish) => return Ok(None),
+        }
+    }
+}
+
+/// Ends when somebody no longer wants the job to go on; never, where nobody is left who could.
+async fn not_to_go_on(wish: &mut watch::Receiver<Wish>) {
+    let gone = wish.wait_for(|wish| *wish != Wish::GoOn).await.is_err();
+    if gone {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn memory_peak(control_group: &str) -> Option<u64> {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .into_iter()
+        .find_map(|root| std::fs::read_to_string(format!("{root}{control_group}/memory.peak")).ok())
+        .and_then(|text| text.trim().parse().ok())
+}
+
+async fn as_child(
+    order: &Order<'_>,
+    because: &str,
+    wish: &mut watch::Receiver<Wish>,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Option<End>> {
+    let used = CageUsed { unit: None, uncaged_because: Some(because.to_owned()) };
+    let mut command = tokio::process::Command::new(order.program);
+    command
+        .args(["run", "job", "--dir"])
+        .arg(order.dir)
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("LANG", "C.UTF-8")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    for name in &order.limits.pass_environment {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    if let Some(file) = &order.api_key_file {
+        command.env("CREDENTIALS_DIRECTORY", file.parent().unwrap_or(Path::new("/")));
+    } else if let Some(key) = std::env::var_os(API_KEY.1) {
+        command.env(API_KEY.1, key);
+    }
+    let mut child = command.spawn().with_context(|| format!("could not start `{}`", order.program.display()))?;
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(nix::unistd::Pid::from_raw);
+    let mut stderr = child.stderr.take().context("no stderr")?;
+    let words = tokio::spawn(async move {
+        let mut text = Vec::new();
+        // What it says is only used where it left no result.
+        let _ = tokio::io::AsyncReadExt::read_to_end(&mut stderr, &mut text).await;
+        String::from_utf8_lossy(&text).trim().to_owned()
+    });
+    let mut tail = Tail::new(order.dir);
+    let deadline = tokio::time::sleep(order.limits.timeout.0 + GRACE);
+    tokio::pin!(deadline);
+    let ended = loop {
+        tail.read(progress);
+        tokio::select! {
+            status = child.wait() => break Some(Ok(status?)),
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            () = &mut deadline => break Some(Err(anyhow!("the engine did not end within {}", order.limits.timeout))),
+            () = not_to_go_on(wish) => break None,
+        }
+    };
+    // Told to stop it ends its engine, which has a group of its own; only then is it killed.
+    if let Some(group) = group {
+        if ended.is_none() || matches!(ended, Some(Err(_))) {
+            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
+            let _ = tokio::time::timeout(Duration::from_secs(8), child.wait()).await;
+        }
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    }
+    let _ = child.wait().await;
+    tail.read(progress);
+    let Some(ended) = ended else { return Ok(None) };
+    if let Some(output) = read_output(order.dir)? {
+        return Ok(Some(End { result: output.result, used, peak_memory: output.peak_memory }));
+    }
+    let cause = match ended {
+        Err(error) => error.to_string(),
+        Ok(status) => {
+            let words = tokio::time::timeout(Duration::from_secs(1), words).await;
+            let words = words.ok().and_then(Result::ok).unwrap_or_default();
+            format!(
+                "the engine's process ended with {status} and without a result{}{words}",
+                if words.is_empty() { "" } else { ": " }
+            )
+        }
+    };
+    Ok(Some(End { result: Err(EngineError::Failed { cause }), used, peak_memory: None }))
+}
+
+fn read_output(dir: &Path) -> Result<Option<Output>> {
+    match files::read(&dir.join("out/result.json"))? {
+        Some(text) => Ok(Some(serde_json::from_str(&text).context("the cage left a result that cannot be read")?)),
+        None => Ok(None),
+    }
+}
+
+/// Reads the lines that a cage adds to its events. The file is written by an engine that nobody trusts: it may be
+/// long, broken or gone.
+struct Tail {
+    path: PathBuf,
+    offset: u64,
+    rest: Vec<u8>,
+}
+
+/// Events that a cage may hand over in all; more is noise.
+const MAX_EVENTS: u64 = 4 << 20;
+
+impl Tail {
+    fn new(dir: &Path) -> Tail {
+        Tail { path: dir.join("out/events.jsonl"), offset: 0, rest: Vec::new() }
+    }
+
+    fn read(&mut self, progress: &mut (dyn FnMut(Progress) + Send)) {
+        let Ok(mut file) = std::fs::File::open(&self.path) else { return };
+        let room = MAX_EVENTS.saturating_sub(self.offset);
+        let mut new = Vec::new();
+        if file.seek(SeekFrom::Start(self.offset)).is_err() || file.take(room).read_to_end(&mut new).is_err() {
+            return;
+        }
+        self.offset += new.len() as u64;
+        self.rest.append(&mut new);
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            if let Ok(event) = serde_json::from_slice(&line) {
+                progress(event);
+            }
+        }
+    }
+}
+
+/// For people: how much memory a job took.
+pub fn memory_text(bytes: u64) -> String {
+    Size((bytes + (1 << 20) - 1) >> 20 << 20).to_string()
+}

@@ -1,0 +1,52 @@
+//! `cicdctl agent list`: every agent on a line.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::config::Agent;
+use crate::error::Exit;
+use crate::host::Host;
+use crate::systemd::UnitState;
+
+/// List the agents
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    agent: Agent,
+    service: Option<UnitState>,
+    socket: Option<UnitState>,
+}
+
+pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
+    let config = host.config()?;
+    let agents = host.agents(&config)?;
+    let manager = host.manager().await.ok();
+    let mut rows = Vec::new();
+    for agent in agents {
+        let (service, socket) = match &manager {
+            Some(manager) => {
+                (manager.state(&agent.name.service()).await.ok(), manager.state(&agent.name.socket()).await.ok())
+            }
+            None => (None, None),
+        };
+        rows.push(Row { agent, service, socket });
+    }
+    if host.ui.json {
+        host.ui.data_json(&rows)?;
+        return Ok(Exit::Done);
+    }
+    if rows.is_empty() {
+        host.ui.say("There are no agents yet. Add one: `cicdctl agent add NAME --path DIR`");
+        return Ok(Exit::Done);
+    }
+    let width = rows.iter().map(|row| row.agent.name.as_str().len()).max().unwrap_or(0);
+    for row in &rows {
+        let project = row.agent.path.as_ref().map(|path| path.display().to_string()).or_else(|| row.agent.repo.clone());
+        let state = crate::command::status::word(row.service.as_ref(), row.socket.as_ref());
+        host.ui.data(&format!("{:width$}  {state:10}  {}", row.agent.name, project.as_deref().unwrap_or("-")))?;
+    }
+    Ok(Exit::Done)
+}

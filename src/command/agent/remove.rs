@@ -1,0 +1,58 @@
+//! `cicdctl agent remove`: stops an agent and removes what belongs to it alone.
+
+use anyhow::{Result, bail};
+
+use crate::cli::Changing;
+use crate::converge;
+use crate::error::{Exit, Fail};
+use crate::files;
+use crate::host::Host;
+use crate::install::Manifest;
+use crate::systemd::Verb;
+
+/// Remove an agent with its configuration, unit and workspace
+///
+/// The working copy and the reviews that were made stay.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Names of agents, or globs such as `web-*`
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    #[command(flatten)]
+    pub changing: Changing,
+}
+
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    let Some(mut manifest) = Manifest::load(&host.paths.manifest())? else {
+        bail!(Fail::new("nothing is set up for this user yet").hint("run `cicdctl init` first"));
+    };
+    let config = host.config()?;
+    let chosen = super::chosen(host, &config, &args.names)?;
+    let mut agents = host.agents(&config)?;
+    agents.retain(|agent| chosen.iter().all(|gone| gone.name != agent.name));
+    let plan = converge::plan(host, &config, &agents, false)?;
+    let mut also = Vec::new();
+    for agent in &chosen {
+        also.push(format!("stop and disable {}", agent.name.service()));
+        also.push(format!("remove {}", host.paths.agent_file(&agent.name).display()));
+        also.push(format!("remove {}", host.paths.agent_state(&agent.name).display()));
+    }
+    if !converge::agreed(host, &plan, &also, args.changing, true)? {
+        return Ok(Exit::Done);
+    }
+    let _lock = converge::lock(host)?;
+    let manager = host.manager().await?;
+    for agent in &chosen {
+        let name = &agent.name;
+        manager.change_one(Verb::Stop, &name.socket()).await?;
+        manager.change_one(Verb::Stop, &name.service()).await?;
+        manager.reset_failed(&name.service()).await;
+        manager.disable(&[&name.service(), &name.socket()]).await?;
+        files::remove(&host.paths.agent_file(name))?;
+        files::remove_tree(&host.paths.agent_state(name))?;
+    }
+    converge::apply(host, &plan, &mut manifest, &manager).await?;
+    let names: Vec<&str> = chosen.iter().map(|agent| agent.name.as_str()).collect();
+    host.ui.say(&format!("removed: {}", names.join(", ")));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,51 @@
+//! `cicdctl agent show`: all that holds for one agent.
+
+use anyhow::Result;
+
+use crate::error::{Exit, Fail};
+use crate::host::Host;
+
+/// Show one agent: project, limits, engine, units, state
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name of the agent
+    name: String,
+}
+
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    let name = args.name.parse().map_err(Fail::usage)?;
+    let config = host.config()?;
+    let agent = host.known_agent(&name, &config)?;
+    let manager = host.manager().await?;
+    let (service, socket) = (manager.state(&name.service()).await?, manager.state(&name.socket()).await?);
+    if host.ui.json {
+        let value = serde_json::json!({"agent": agent, "review": agent.config.review, "job": agent.config.job, "service": service, "socket": socket});
+        host.ui.data_json(&value)?;
+        return Ok(Exit::Done);
+    }
+    let limits = &agent.limits;
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".into());
+    let rows = [
+        ("agent", name.to_string()),
+        ("state", crate::command::status::word(Some(&service), Some(&socket)).to_owned()),
+        ("project", or_dash(agent.path.as_ref().map(|path| path.display().to_string()))),
+        ("repository", or_dash(agent.repo.clone())),
+        ("engine", agent.config.review.engine.as_str().to_owned()),
+        ("cpu", or_dash(limits.cpu.map(|cpu| cpu.to_string()))),
+        ("memory", or_dash(limits.memory.map(|memory| memory.to_string()))),
+        ("tasks", or_dash(limits.tasks.map(|tasks| tasks.to_string()))),
+        (
+            "each job",
+            format!(
+                "memory {}, tasks {}, {} at most",
+                agent.config.job.memory, agent.config.job.tasks, agent.config.job.timeout
+            ),
+        ),
+        ("units", format!("{} {}", name.service(), name.socket())),
+        ("socket", host.paths.agent_socket(&name).display().to_string()),
+        ("file", host.paths.agent_file(&name).display().to_string()),
+    ];
+    let text: String = rows.iter().map(|(key, value)| format!("{key:12}{value}\n")).collect();
+    host.ui.data(&text)?;
+    Ok(Exit::Done)
+}

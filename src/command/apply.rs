@@ -1,0 +1,100 @@
+//! `cicdctl apply`: makes the units match the configuration after either was edited.
+
+use anyhow::{Result, bail};
+
+use crate::cli::Changing;
+use crate::converge;
+use crate::error::{Exit, Fail};
+use crate::host::Host;
+use crate::install::Manifest;
+use crate::systemd::Verb;
+use crate::unit::plan::Plan;
+use crate::unit::{PATTERNS, RUNNER_SOCKET};
+
+/// Make the units match the configuration
+///
+/// Shows the difference first. A unit file that was edited by hand is left alone unless `--force` is given. Running
+/// units whose files change are restarted; running reviews are waited for.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Overwrite unit files that were edited by hand
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    pub changing: Changing,
+}
+
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    let Some(mut manifest) = Manifest::load(&host.paths.manifest())? else {
+        bail!(Fail::new("nothing is set up for this user yet").hint("run `cicdctl init`"));
+    };
+    let _lock = converge::lock(host)?;
+    let config = host.config()?;
+    let agents = host.agents(&config)?;
+    let plan = converge::plan(host, &config, &agents, args.force)?;
+    if !converge::agreed(host, &plan, &[], args.changing, true)? {
+        return Ok(Exit::Done);
+    }
+    if plan.is_empty() {
+        host.ui.say("Nothing to change.");
+        return Ok(Exit::Done);
+    }
+    let manager = host.manager().await?;
+    converge::apply(host, &plan, &mut manifest, &manager).await?;
+    let active: Vec<String> = manager
+        .states(&manager.loaded(&PATTERNS[..2]).await?)
+        .await?
+        .into_iter()
+        .filter(|state| state.is_active())
+        .map(|state| state.name)
+        .collect();
+    let restart = affected(&plan, &active);
+    for (unit, result) in manager.change(Verb::Restart, &restart).await? {
+        result.map_err(|error| error.context(format!("could not restart `{unit}`")))?;
+        host.ui.detail(&format!("restarted {unit}"));
+    }
+    manager.change_one(Verb::Start, RUNNER_SOCKET).await?;
+    host.ui.say(&format!(
+        "Done: {} changed, {} restarted.",
+        crate::quantity::count(plan.changes.len(), "file"),
+        crate::quantity::count(restart.len(), "unit")
+    ));
+    Ok(Exit::Done)
+}
+
+/// The active units that a changed file is about.
+fn affected(plan: &Plan, active: &[String]) -> Vec<String> {
+    let is_about = |unit: &String| {
+        plan.changes.iter().any(|change| {
+            let path = change.file.path.to_string_lossy();
+            let template = unit.split_once('@').map(|(name, rest)| (name, rest.rsplit('.').next().unwrap_or_default()));
+            path.ends_with(&format!("/{unit}"))
+                || path.contains(&format!("/{unit}.d/"))
+                || template.is_some_and(|(name, kind)| path.ends_with(&format!("/{name}@.{kind}")))
+        })
+    };
+    active.iter().filter(|unit| is_about(unit)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::UnitFile;
+    use crate::unit::plan::{Action, Change};
+
+    #[test]
+    fn a_template_affects_its_instances_and_a_drop_in_its_own() {
+        let change = |path: &str| Change {
+            file: UnitFile { path: path.into(), text: String::new(), mode: 0o644 },
+            action: Action::Create,
+        };
+        let active = ["cicd-runner.service", "cicd-agent@a.service", "cicd-agent@b.service", "cicd-agent@b.socket"]
+            .map(str::to_owned);
+        let plan = Plan { changes: vec![change("/u/cicd-agent@.service")] };
+        assert_eq!(affected(&plan, &active), ["cicd-agent@a.service", "cicd-agent@b.service"]);
+        let plan = Plan { changes: vec![change("/u/cicd-agent@b.service.d/50-cicdctl.conf")] };
+        assert_eq!(affected(&plan, &active), ["cicd-agent@b.service"]);
+        let plan = Plan { changes: vec![change("/u/cicd-runner.service")] };
+        assert_eq!(affected(&plan, &active), ["cicd-runner.service"]);
+    }
+}

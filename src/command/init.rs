@@ -1,0 +1,227 @@
+//! `cicdctl init`: the first configuration, units in place, lingering on, socket listening, and the proof that it
+//! works. A second run changes nothing; a run that was killed half-way is finished by the next.
+
+use anyhow::{Context, Result};
+
+use crate::api::client::Client;
+use crate::cli::Changing;
+use crate::config::{self, EngineName, Level};
+use crate::converge;
+use crate::error::{Exit, Fail};
+use crate::files;
+use crate::host::Host;
+use crate::install::Manifest;
+use crate::systemd::{self, Linger, Manager, Verb};
+use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
+
+/// Set up the runner for this user
+///
+/// Writes the configuration and the units, keeps them running after logout (lingering), starts the runner's socket
+/// and proves that it answers. `cicdctl uninstall` takes all of it back.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The engine that reviews: rules (built in), claude or command
+    #[arg(long, value_enum)]
+    engine: Option<EngineName>,
+    /// How far the units are confined: off, standard or strict
+    #[arg(long, value_enum)]
+    hardening: Option<Level>,
+    /// Leave lingering as it is
+    #[arg(long)]
+    no_linger: bool,
+    #[command(flatten)]
+    pub changing: Changing,
+}
+
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    refuse_root(host)?;
+    let manager = host.manager().await?;
+    let config_path = host.paths.config_file();
+    let starter = match files::read(&config_path)? {
+        Some(_) if args.engine.is_some() || args.hardening.is_some() => {
+            return Err(Fail::usage(format!(
+                "`{}` is there already, and `--engine` and `--hardening` are for a new one",
+                config_path.display()
+            ))
+            .hint("edit the file, then run `cicdctl apply`")
+            .into());
+        }
+        Some(_) => None,
+        None => Some(first_configuration(&args, host)?),
+    };
+    let config = match &starter {
+        Some(text) => config::parse_config(&[config::Source { path: &config_path, text }])?,
+        None => host.config()?,
+    };
+    let agents = host.agents(&config)?;
+    let plan = converge::plan(host, &config, &agents, false)?;
+    let mut manifest = Manifest::load(&host.paths.manifest())?.unwrap_or_default();
+    manifest.linger |= host.variable(crate::command::as_user::LINGER_SET).is_some();
+    let todo = Todo::new(&args, host, &manager, starter.is_some()).await;
+    if !converge::agreed(host, &plan, &todo.describe(host), args.changing, true)? {
+        return Ok(Exit::Done);
+    }
+    if plan.is_empty() && todo.is_empty() {
+        prove(host).await?;
+        host.ui.say("Nothing to change: the runner is set up and answers.");
+        return Ok(Exit::Done);
+    }
+
+    let _lock = converge::lock_noted(host, &mut manifest)?;
+    for dir in [&host.paths.config_dir, &host.paths.cache_dir, &host.paths.state_dir] {
+        manifest.note_directory(dir);
+    }
+    manifest.save(&host.paths.manifest())?;
+    for dir in [&host.paths.config_dir, &host.paths.cache_dir, &host.paths.state_dir] {
+        files::make_dir(dir, 0o700)?;
+    }
+    if let Some(text) = &starter {
+        files::write(&config_path, text.as_bytes(), 0o600)?;
+    }
+    converge::apply(host, &plan, &mut manifest, &manager).await?;
+    if todo.link {
+        let link = host.paths.runner_link();
+        if let Some(dir) = link.parent() {
+            manifest.note_directory(dir);
+            manifest.links.push(link.clone());
+            manifest.save(&host.paths.manifest())?;
+            files::make_dir(dir, 0o755)?;
+        }
+        std::os::unix::fs::symlink(&host.program, &link)
+            .with_context(|| format!("could not make the link `{}`", link.display()))?;
+    }
+    if todo.linger {
+        manifest.linger = true;
+        manifest.save(&host.paths.manifest())?;
+        if let Err(error) = systemd::set_linger(host.uid, &host.user, true).await {
+            manifest.linger = false;
+            manifest.save(&host.paths.manifest())?;
+            // Without it everything works until logout, so this is no reason to stop.
+            host.ui.warn(&crate::error::describe(&error).replacen("error: ", "", 1));
+        }
+    }
+    if todo.enable {
+        manager.enable(&[RUNNER_SERVICE, RUNNER_SOCKET]).await?;
+    }
+    manager
+        .change_one(Verb::Start, RUNNER_SOCKET)
+        .await
+        .map_err(|error| crate::command::logs::with_last_lines(host, error, RUNNER_SOCKET))?;
+    prove(host).await?;
+    report(host, &plan, starter.is_some());
+    Ok(Exit::Done)
+}
+
+/// What is to be done besides unit files.
+struct Todo {
+    config: bool,
+    link: bool,
+    linger: bool,
+    enable: bool,
+    start: bool,
+}
+
+impl Todo {
+    async fn new(args: &Args, host: &Host, manager: &Manager, config: bool) -> Todo {
+        let listening = manager.state(RUNNER_SOCKET).await.is_ok_and(|state| state.is_active());
+        Todo {
+            config,
+            link: host.paths.runner_link().symlink_metadata().is_err(),
+            linger: !args.no_linger && systemd::linger(&host.user) == Linger::Off,
+            enable: !(manager.is_enabled(RUNNER_SOCKET).await && manager.is_enabled(RUNNER_SERVICE).await),
+            start: !listening,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !(self.config || self.link || self.linger || self.enable || self.start)
+    }
+
+    fn describe(&self, host: &Host) -> Vec<String> {
+        let lines = [
+            (self.config, format!("create {}", host.paths.config_file().display())),
+            (self.link, format!("link   {} -> {}", host.paths.runner_link().display(), host.program.display())),
+            (self.linger, format!("enable lingering for {} (units run with nobody logged in)", host.user)),
+            (self.enable, format!("enable {RUNNER_SERVICE} and {RUNNER_SOCKET}")),
+            (self.start, format!("start  {RUNNER_SOCKET}")),
+        ];
+        lines.into_iter().filter(|(due, _)| *due).map(|(_, line)| line).collect()
+    }
+}
+
+fn refuse_root(host: &Host) -> Result<()> {
+    if host.uid == 0 {
+        return Err(Fail::usage("root does not need a runner of its own")
+            .hint("run this as the user who is to have it, or as root with `cicdctl --user NAME init`")
+            .into());
+    }
+    Ok(())
+}
+
+/// The commented starter file, with the answers in it.
+fn first_configuration(args: &Args, host: &Host) -> Result<String> {
+    let engine = match args.engine {
+        Some(engine) => engine,
+        None if host.ui.can_ask() => ask_engine(host)?,
+        None => EngineName::Rules,
+    };
+    let mut text = config::starter().to_owned();
+    if engine != EngineName::Rules {
+        text = text.replace("#engine = \"rules\"  ", &format!("engine = \"{}\"  ", engine.as_str()));
+    }
+    if let Some(level) = args.hardening.filter(|level| *level != Level::Standard) {
+        text = text.replace("#level = \"standard\"", &format!("level = \"{}\"", level.as_str()));
+    }
+    Ok(text)
+}
+
+fn ask_engine(host: &Host) -> Result<EngineName> {
+    let claude = if host.find_program("claude").is_some() { "found" } else { "not found on this host" };
+    let choices = [
+        "rules: built in, no key, no network, at once".to_owned(),
+        format!("claude: the Claude Code CLI ({claude}; needs an API key)"),
+        "command: a program of your own".to_owned(),
+    ];
+    let choice = dialoguer::Select::new().with_prompt("Which engine reviews?").items(&choices).default(0).interact()?;
+    Ok([EngineName::Rules, EngineName::Claude, EngineName::Command][choice])
+}
+
+/// A real call through the socket, which wakes the runner.
+async fn prove(host: &Host) -> Result<()> {
+    let client = Client::new(host.paths.runner_socket());
+    match client.info().await {
+        Ok(info) => {
+            host.ui.detail(&format!("the runner {} answers on {}", info.version, host.paths.runner_socket().display()));
+            Ok(())
+        }
+        Err(error) => {
+            let state = match host.manager().await {
+                Ok(manager) => manager.state(RUNNER_SERVICE).await.ok(),
+                Err(_) => None,
+            };
+            let error = match state {
+                Some(state) if state.is_failed() => {
+                    error.context(format!("`{RUNNER_SERVICE}` failed: {}", state.failure()))
+                }
+                _ => error.context("the runner does not answer"),
+            };
+            Err(crate::command::logs::with_last_lines(host, error, RUNNER_SERVICE))
+        }
+    }
+}
+
+fn report(host: &Host, plan: &crate::unit::plan::Plan, new_config: bool) {
+    let ui = &host.ui;
+    ui.say("Done: the runner answers on its socket.");
+    if new_config {
+        ui.say(&format!("  configuration  {}", host.paths.config_file().display()));
+    }
+    ui.say(&format!(
+        "  units          {} ({} changed)",
+        host.paths.unit_dir().display(),
+        crate::quantity::count(plan.changes.len(), "file")
+    ));
+    ui.say(&format!("  socket         {}", host.paths.runner_socket().display()));
+    ui.say("  undo           cicdctl uninstall --purge");
+    ui.say("Next: `cicdctl agent add NAME --path DIR` for a project, then `cicdctl review` in it.");
+}

@@ -1,0 +1,15 @@
+//! One file for each command: what it is (its module comment), its arguments, and what it does.
+
+pub mod agent;
+pub mod apply;
+pub mod as_user;
+pub mod doctor;
+pub mod generate;
+pub mod init;
+pub mod job;
+pub mod logs;
+pub mod review;
+pub mod run;
+pub mod secret;
+pub mod status;
+pub mod uninstall;

@@ -1,0 +1,258 @@
+//! `cicdctl review`: asks the runner for a review, follows it, reports it. Where no runner is set up it reviews in
+//! this process.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use tokio::sync::watch;
+
+use crate::agent::AgentName;
+use crate::api::client::Client;
+use crate::api::{Happening, Job, JobEvent, JobState, ReviewRequest};
+use crate::cage::{Cage, Wish};
+use crate::config::EngineName;
+use crate::engine::Progress;
+use crate::error::{Exit, Fail};
+use crate::finding::Severity;
+use crate::host::Host;
+use crate::quantity;
+use crate::report::{self, Format, Style};
+use crate::review::{Outcome, Review};
+use crate::runner::{self, Scope};
+use crate::store::now_ms;
+use crate::ui::Ui;
+
+/// Review a change
+///
+/// Without arguments: all that has changed in the working tree. The change is read from the repository's objects;
+/// nothing in it is run, and nothing in the repository is written.
+///
+/// Examples:
+///   cicdctl review                    what is not committed yet
+///   cicdctl review HEAD~3..HEAD       the last three commits
+///   cicdctl review --base main        all since this branch left main
+///   cicdctl review --pr 42            pull request 42 of the remote `origin`
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Commits: A..B, A...B (since they parted), or one commit
+    #[arg(conflicts_with_all = ["pr", "staged"])]
+    range: Option<String>,
+    /// A pull request of the remote `origin`
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pr: Option<u64>,
+    /// What is staged
+    #[arg(long, conflicts_with_all = ["pr", "base"])]
+    staged: bool,
+    /// Compare with this branch or revision
+    #[arg(long, value_name = "REF", conflicts_with = "range")]
+    base: Option<String>,
+    /// The project at the forge, where an agent has it
+    #[arg(long, value_name = "OWNER/NAME")]
+    repo: Option<String>,
+    /// Working copy [default: the current directory]
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
+    /// The agent that is to review
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// Another engine than the configured one
+    #[arg(long, value_enum)]
+    engine: Option<EngineName>,
+    /// How the review is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Exit with status 3 if a finding is this grave or graver
+    #[arg(long, value_name = "SEVERITY")]
+    fail_on: Option<Severity>,
+    /// Print the job and do not wait for its end
+    #[arg(long)]
+    no_wait: bool,
+    /// Review in this process, without the runner
+    #[arg(long, conflicts_with = "no_wait")]
+    local: bool,
+    /// Go on where the engine's sandbox cannot be had; the receipt says so
+    #[arg(long)]
+    unsandboxed: bool,
+}
+
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    let request = request(&args)?;
+    let use_runner = !args.local && host.paths.runner_socket().exists();
+    let review = if use_runner {
+        let client = Client::new(host.paths.runner_socket());
+        let job = client.review(&request).await?;
+        if args.no_wait {
+            if host.ui.json {
+                host.ui.data_json(&job)?;
+            } else {
+                host.ui.data(&job.id)?;
+                host.ui.say(&format!("follow it with `cicdctl job follow {}`", job.id));
+            }
+            return Ok(Exit::Done);
+        }
+        by_runner(host, &client, &job).await?
+    } else {
+        if args.no_wait {
+            bail!(
+                Fail::usage("`--no-wait` needs the runner, and its socket is not there")
+                    .hint("`cicdctl init` sets it up")
+            );
+        }
+        in_process(host, &args, request).await?
+    };
+    let format = if host.ui.json { Format::Json } else { args.format };
+    host.ui.data(&report::render(format, &review, style(&host.ui)))?;
+    Ok(exit(&review, args.fail_on))
+}
+
+pub fn style(ui: &Ui) -> Style {
+    Style { color: ui.color(), width: ui.width() }
+}
+
+fn request(args: &Args) -> Result<ReviewRequest> {
+    let agent: Option<AgentName> = args.agent.as_ref().map(|name| name.parse().map_err(Fail::usage)).transpose()?;
+    let path = match (&args.path, &agent, &args.repo) {
+        (Some(path), ..) => Some(
+            path.canonicalize()
+                .map_err(|error| Fail::new(format!("there is no directory `{}`: {error}", path.display())))?,
+        ),
+        // Who names the project means its own working copy, wherever we stand.
+        (None, Some(_), _) | (None, _, Some(_)) => None,
+        (None, None, None) => Some(std::env::current_dir()?),
+    };
+    let request = ReviewRequest {
+        pr: args.pr,
+        repo: args.repo.clone(),
+        base: args.base.clone(),
+        head: None,
+        range: args.range.clone(),
+        staged: args.staged,
+        path,
+        agent,
+        engine: args.engine,
+        unsandboxed: args.unsandboxed,
+    };
+    match request.problem() {
+        Some(problem) => bail!(Fail::usage(problem)),
+        None => Ok(request),
+    }
+}
+
+async fn by_runner(host: &Host, client: &Client, job: &Job) -> Result<Review> {
+    host.ui.detail(&format!("job {}", job.id));
+    let mut told = |event: &JobEvent| progress(&host.ui, event);
+    let ended = tokio::select! {
+        ended = client.follow(&job.id, &mut told) => ended?,
+        _ = tokio::signal::ctrl_c() => {
+            client.cancel(&job.id).await?;
+            bail!(Fail { exit: Exit::NotReviewed, ..Fail::new(format!("interrupted; job {} was cancelled", job.id)) });
+        }
+    };
+    match ended.review {
+        Some(review) => Ok(review),
+        // It ended before anybody began it.
+        None => Ok(Review {
+            outcome: ended.outcome.unwrap_or(Outcome::Failed),
+            reason: ended.reason,
+            subject: ended.request.subject(),
+            job: ended.id,
+            project: String::new(),
+            summary: None,
+            findings: Vec::new(),
+            receipt: Default::default(),
+        }),
+    }
+}
+
+async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<Review> {
+    let cage = if host.has_manager() {
+        match host.manager().await {
+            Ok(manager) => Cage::Unit(manager),
+            Err(error) => Cage::Child { because: format!("{error:#}") },
+        }
+    } else {
+        Cage::Child { because: "there is no systemd user manager".into() }
+    };
+    if !args.local {
+        host.ui.say("No runner is set up (`cicdctl init`); reviewing in this process.");
+    }
+    let job = Job {
+        id: ulid::Ulid::generate().to_string(),
+        state: JobState::Running,
+        agent: None,
+        request,
+        created_ms: now_ms(),
+        started_ms: None,
+        ended_ms: None,
+        attempts: 1,
+        outcome: None,
+        reason: None,
+        review: None,
+    };
+    let scope = match &job.request.agent {
+        Some(name) => {
+            host.known_agent(name, &host.config()?)?;
+            Scope::Agent(name.clone())
+        }
+        None => Scope::Runner,
+    };
+    let (wish, mut wished) = watch::channel(Wish::GoOn);
+    let interrupted = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            wish.send_replace(Wish::Cancel);
+        }
+        std::future::pending::<()>().await;
+    });
+    let ui = host.ui.clone();
+    let review = runner::in_scope(host, &scope, &cage, &job, &mut wished, &mut |what| {
+        progress(&ui, &JobEvent { seq: 0, at_ms: 0, what });
+    })
+    .await;
+    interrupted.abort();
+    match review {
+        Some(review) => Ok(review),
+        None => bail!("the review was ended"),
+    }
+}
+
+/// What happens, for people, on stderr.
+pub fn progress(ui: &Ui, event: &JobEvent) {
+    match &event.what {
+        Happening::Accepted | Happening::Ended { .. } => {}
+        Happening::Started { attempt: 1 } => {}
+        Happening::Started { attempt } => ui.say(&format!("begun again (attempt {attempt})")),
+        Happening::Requeued { reason } => ui.say(&format!("back in the queue: {reason}")),
+        Happening::Stage { stage, detail } => {
+            ui.say(&format!("{:7} {}", stage.as_str(), crate::plain::visible(detail)))
+        }
+        Happening::Engine { progress } => match progress {
+            Progress::Started { engine, version, model } => {
+                let words = [Some(engine.as_str()), version.as_deref(), model.as_deref()];
+                ui.detail(&format!("engine  {}", words.into_iter().flatten().collect::<Vec<_>>().join(" ")));
+            }
+            Progress::Tool { name, target } => {
+                ui.say(&format!("engine  {} {}", crate::plain::visible(name), crate::plain::visible(target)))
+            }
+            Progress::Waiting { reason, retry_ms } => {
+                ui.say(&format!("engine  waits {}: {}", quantity::duration(*retry_ms), crate::plain::visible(reason)));
+            }
+            Progress::Note { text } => ui.say(&format!("engine  {}", crate::plain::visible(text))),
+        },
+    }
+}
+
+fn exit(review: &Review, fail_on: Option<Severity>) -> Exit {
+    match review.outcome {
+        Outcome::Reviewed => {}
+        // Nothing was to be reviewed, and that is said.
+        Outcome::Skipped => return Exit::Done,
+        Outcome::Partial | Outcome::Deferred | Outcome::Failed | Outcome::Superseded | Outcome::Cancelled => {
+            return Exit::NotReviewed;
+        }
+    }
+    match fail_on {
+        Some(least) if review.findings.iter().any(|finding| finding.severity >= least) => Exit::Findings,
+        _ => Exit::Done,
+    }
+}

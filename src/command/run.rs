@@ -1,0 +1,79 @@
+//! `cicdctl run …`: what units start. Hidden; people use the other commands.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+use tracing_subscriber::prelude::*;
+
+use crate::agent::AgentName;
+use crate::cage;
+use crate::error::{Exit, Fail};
+use crate::host::Host;
+use crate::runner::{self, Scope};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The runner of the user
+    Daemon {
+        /// Take the socket from systemd, or from standard input (`StandardInput=socket`)
+        #[arg(long)]
+        socket_activation: bool,
+    },
+    /// The runner of one project
+    Agent {
+        /// Name of the agent
+        #[arg(long, value_name = "NAME")]
+        session_id: AgentName,
+    },
+    /// The engine of one job, inside its cage
+    Job {
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+pub async fn run(command: Command, host: Host) -> Result<Exit> {
+    match command {
+        Command::Daemon { socket_activation } => {
+            log_to_journal(&host, "cicd-runner".into());
+            runner::run(host, Scope::Runner, socket_activation).await?;
+        }
+        Command::Agent { session_id } => {
+            log_to_journal(&host, format!("cicd-agent-{session_id}"));
+            runner::run(host, Scope::Agent(session_id), false).await?;
+        }
+        Command::Job { dir } => {
+            if !dir.is_absolute() {
+                return Err(Fail::usage("`--dir` must be absolute").into());
+            }
+            let credentials = host.variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+            let key = host.variable(cage::API_KEY.1).map(str::to_owned);
+            cage::run_inside(&dir, credentials.as_deref(), key).await?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// To the journal with fields where systemd connects us to it, to stderr otherwise, and to a file of our own where
+/// this user cannot read the journal.
+fn log_to_journal(host: &Host, identifier: String) {
+    let journal = host.variable("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    let journal = journal.map(|layer| layer.with_field_prefix(None).with_syslog_identifier(identifier));
+    let on_stderr = journal.is_none();
+    let file =
+        (!crate::journal::is_readable(host.uid)).then(|| crate::journal::own_file(&host.paths.log_file())).flatten();
+    let plain = || tracing_subscriber::fmt::layer().without_time().with_target(false).with_ansi(false);
+    let level = if host.variable("CICD_DEBUG").is_some() { tracing::Level::DEBUG } else { tracing::Level::INFO };
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::filter::LevelFilter::from_level(level))
+        .with(journal)
+        .with(on_stderr.then(|| plain().with_writer(std::io::stderr)))
+        .with(file.map(|file| {
+            tracing_subscriber::fmt::layer()
+                .with_target(false)
+                .with_ansi(false)
+                .with_writer(std::sync::Mutex::new(file))
+        }))
+        .init();
+}

@@ -1,0 +1,378 @@
+//! `cicdctl status`: one screen that says what is really going on, trouble first.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::agent::AgentName;
+use crate::api::{Job, JobState};
+use crate::config::Size;
+use crate::error::{Exit, Fail};
+use crate::host::Host;
+use crate::journal;
+use crate::quantity;
+use crate::review::Outcome;
+use crate::store::{Store, now_ms};
+use crate::systemd::{self, Linger, Manager, UnitState};
+use crate::ui::{Ui, bold, dim, green, red, yellow};
+use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
+
+/// Show units, queue and last reviews on one screen
+///
+/// Memory, CPU and tasks stand against their limits; each limit is either enforced by the kernel or only declared.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this agent
+    name: Option<String>,
+}
+
+/// Everything that is shown, and what `--json` prints.
+#[derive(Debug, Serialize)]
+struct Status {
+    version: &'static str,
+    user: String,
+    systemd: Option<String>,
+    runner: Unit,
+    agents: Vec<Unit>,
+    queue: Queue,
+    last: Vec<Job>,
+    host: HostState,
+}
+
+#[derive(Debug, Serialize)]
+struct Unit {
+    name: String,
+    /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `absent`.
+    word: &'static str,
+    service: UnitState,
+    socket: UnitState,
+    socket_path: String,
+    project: Option<String>,
+    limits: Vec<LimitState>,
+}
+
+/// A limit that was asked for, and what the kernel knows of it.
+#[derive(Debug, Clone, Serialize)]
+struct LimitState {
+    name: &'static str,
+    declared: u64,
+    /// `None` where it cannot be told, as nothing runs in the unit.
+    enforced: Option<bool>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Queue {
+    queued: usize,
+    running: usize,
+    oldest_queued_ms: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct HostState {
+    linger: bool,
+    bus: bool,
+    journal_readable: bool,
+    controllers: Vec<String>,
+}
+
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    let status = gather(&args, host).await?;
+    if host.ui.json {
+        host.ui.data_json(&status)?;
+    } else {
+        host.ui.data(&show(&status, &host.ui))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn gather(args: &Args, host: &Host) -> Result<Status> {
+    let config = host.config()?;
+    let only: Option<AgentName> = args.name.as_ref().map(|name| name.parse().map_err(Fail::usage)).transpose()?;
+    let agents = match &only {
+        Some(name) => vec![host.known_agent(name, &config)?],
+        None => host.agents(&config)?,
+    };
+    let manager = host.manager().await?;
+    let controllers = controllers(&manager).await;
+    let runner = unit(&manager, "runner".into(), RUNNER_SERVICE, RUNNER_SOCKET, &controllers);
+    let others = agents.iter().map(|agent| async {
+        let mut found =
+            unit(&manager, agent.name.to_string(), &agent.name.service(), &agent.name.socket(), &controllers).await?;
+        found.socket_path = host.paths.agent_socket(&agent.name).display().to_string();
+        found.project = agent.path.as_ref().map(|path| path.display().to_string()).or_else(|| agent.repo.clone());
+        anyhow::Ok(found)
+    });
+    let (runner, agents, version) = tokio::join!(runner, futures_util::future::try_join_all(others), manager.version());
+    let mut runner = runner?;
+    runner.socket_path = host.paths.runner_socket().display().to_string();
+    let (queue, last) = if host.paths.store().exists() {
+        let store = Store::open(&host.paths.store())?;
+        let jobs = store.jobs(only, 200).await?;
+        let queue = Queue {
+            queued: jobs.iter().filter(|job| job.state == JobState::Queued).count(),
+            running: jobs.iter().filter(|job| job.state == JobState::Running).count(),
+            oldest_queued_ms: jobs.iter().filter(|job| job.state == JobState::Queued).map(|job| job.created_ms).min(),
+        };
+        (queue, jobs.into_iter().take(5).collect())
+    } else {
+        (Queue::default(), Vec::new())
+    };
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        user: host.user.clone(),
+        systemd: version.ok(),
+        runner,
+        agents: agents?,
+        queue,
+        last,
+        host: HostState {
+            linger: systemd::linger(&host.user) == Linger::On,
+            bus: host.paths.runtime_dir.join("bus").exists(),
+            journal_readable: journal::is_readable(host.uid),
+            controllers,
+        },
+    })
+}
+
+async fn unit(manager: &Manager, name: String, service: &str, socket: &str, controllers: &[String]) -> Result<Unit> {
+    let (service, socket) = futures_util::future::try_join(manager.state(service), manager.state(socket)).await?;
+    Ok(Unit {
+        word: word(Some(&service), Some(&socket)),
+        limits: limits(&service, controllers),
+        name,
+        service,
+        socket,
+        socket_path: String::new(),
+        project: None,
+    })
+}
+
+/// The state of a service and its socket in one word.
+pub fn word(service: Option<&UnitState>, socket: Option<&UnitState>) -> &'static str {
+    let (Some(service), Some(socket)) = (service, socket) else { return "unknown" };
+    match (service.active.as_str(), socket.is_active()) {
+        _ if service.load == "not-found" => "absent",
+        ("failed", _) if service.result.as_deref() == Some("start-limit-hit") => "crash-loop",
+        ("activating", _) if service.sub == "auto-restart" => "crash-loop",
+        ("failed", _) => "failed",
+        _ if socket.is_failed() => "failed",
+        ("active", _) if service.status_text.as_deref().is_some_and(|text| text.contains("running")) => "working",
+        ("active", _) => "ready",
+        ("activating" | "reloading", _) => "starting",
+        ("deactivating", _) => "stopping",
+        (_, true) => "asleep",
+        _ => "stopped",
+    }
+}
+
+/// Controllers that the user manager may pass on to its units.
+async fn controllers(manager: &Manager) -> Vec<String> {
+    let Ok(group) = manager.control_group().await else { return Vec::new() };
+    read_group(&group, "cgroup.controllers")
+        .map(|text| text.split_whitespace().map(str::to_owned).collect())
+        .unwrap_or_default()
+}
+
+fn read_group(group: &str, file: &str) -> Option<String> {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .into_iter()
+        .find_map(|root| std::fs::read_to_string(format!("{root}{group}/{file}")).ok())
+}
+
+/// Compares what was declared with what the unit's control group says.
+fn limits(service: &UnitState, controllers: &[String]) -> Vec<LimitState> {
+    let group = service.control_group.as_deref();
+    let first_number =
+        |file: &str| -> Option<u64> { read_group(group?, file)?.split_whitespace().next()?.parse().ok() };
+    let declared = [
+        ("memory", "memory", service.memory_max, "memory.max"),
+        ("cpu", "cpu", service.cpu_quota_usec, "cpu.max"),
+        ("tasks", "pids", service.tasks_max, "pids.max"),
+    ];
+    declared
+        .into_iter()
+        .filter_map(|(name, controller, declared, file)| {
+            let declared = declared?;
+            let enforced = if !controllers.iter().any(|known| known == controller) {
+                Some(false)
+            } else {
+                // Without processes there is no group to read; the controller is there, so it will be.
+                group.map(|_| first_number(file).is_some())
+            };
+            Some(LimitState { name, declared, enforced })
+        })
+        .collect()
+}
+
+fn show(status: &Status, ui: &Ui) -> String {
+    let mut out = String::new();
+    let trouble = trouble(status);
+    for line in &trouble {
+        out.push_str(&format!("{} {line}\n", ui.paint("!", red().bold())));
+    }
+    if !trouble.is_empty() {
+        out.push('\n');
+    }
+    let width = status.agents.iter().map(|agent| agent.name.len()).max().unwrap_or(0).max(8);
+    out.push_str(&line(&status.runner, width, ui));
+    for agent in &status.agents {
+        out.push_str(&line(agent, width, ui));
+    }
+    let mut row =
+        |key: &str, text: String| out.push_str(&format!("{} {text}\n", ui.paint(&format!("{key:width$}"), bold())));
+    let queue = &status.queue;
+    let age = queue
+        .oldest_queued_ms
+        .map_or(String::new(), |ms| format!(", the oldest for {}", quantity::duration(since(ms))));
+    row("queue", format!("{} running, {} queued{age}", queue.running, queue.queued));
+    row("limits", limits_text(status));
+    let on = |yes: bool, good: &'static str, bad: &'static str| if yes { good } else { bad };
+    row(
+        "host",
+        format!(
+            "{}, {}, {}, systemd {}",
+            on(status.host.linger, "lingering (runs without a login)", "NOT lingering (ends at logout)"),
+            on(status.host.bus, "bus", "no bus daemon"),
+            on(status.host.journal_readable, "journal", "journal unreadable (own log file)"),
+            status.systemd.as_deref().and_then(|text| text.split_whitespace().next()).unwrap_or("?"),
+        ),
+    );
+    if !status.last.is_empty() {
+        out.push_str(&format!("\n{}\n", ui.paint("last reviews", bold())));
+        for job in &status.last {
+            out.push_str(&format!("  {}\n", job_line(job, ui)));
+        }
+    }
+    out
+}
+
+/// What needs somebody's attention, each with its remedy.
+fn trouble(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    for unit in std::iter::once(&status.runner).chain(&status.agents) {
+        let restart = if unit.name == "runner" {
+            "systemctl --user start cicd-runner.socket".to_owned()
+        } else {
+            format!("cicdctl agent start {}", unit.name)
+        };
+        match unit.word {
+            "absent" => lines.push(format!("{} has no unit; `cicdctl init` and `cicdctl apply` write it", unit.name)),
+            "failed" | "crash-loop" => {
+                let cause = if unit.service.is_failed() || unit.word == "crash-loop" {
+                    unit.service.failure()
+                } else {
+                    unit.socket.failure()
+                };
+                lines.push(format!(
+                    "{} {}: {cause}; see `cicdctl logs {}`, then `{restart}`",
+                    unit.name,
+                    unit.word.to_uppercase(),
+                    unit.name
+                ));
+            }
+            "stopped" => lines.push(format!("{} is stopped and its socket does not listen; `{restart}`", unit.name)),
+            _ => {}
+        }
+    }
+    if !status.host.linger {
+        lines.push(format!(
+            "nothing runs after logout: `loginctl enable-linger {}` (root) or `cicdctl init`",
+            status.user
+        ));
+    }
+    lines
+}
+
+fn line(unit: &Unit, width: usize, ui: &Ui) -> String {
+    let style = match unit.word {
+        "ready" | "working" | "asleep" => green(),
+        "failed" | "crash-loop" | "absent" => red(),
+        _ => yellow(),
+    };
+    let state = &unit.service;
+    let mut parts = Vec::new();
+    if state.is_active() {
+        if let Some(since_usec) = state.since_usec {
+            parts.push(format!(
+                "for {}",
+                quantity::duration(since(i64::try_from(since_usec / 1000).unwrap_or(i64::MAX)))
+            ));
+        }
+        if let Some(memory) = state.memory {
+            parts.push(format!(
+                "memory {}{}",
+                Size(memory >> 20 << 20),
+                state.memory_max.map_or(String::new(), |max| format!("/{}", Size(max)))
+            ));
+        }
+        if let Some(nsec) = state.cpu_nsec {
+            let quota = state.cpu_quota_usec.map_or(String::new(), |usec| format!(" of {}%", usec / 10_000));
+            parts.push(format!("cpu {}{quota}", quantity::duration(nsec / 1_000_000)));
+        }
+        if let (Some(tasks), Some(max)) = (state.tasks, state.tasks_max) {
+            parts.push(format!("tasks {tasks}/{max}"));
+        }
+        if let Some(restarts) = state.restarts.filter(|restarts| *restarts > 0) {
+            parts.push(quantity::count(restarts as usize, "restart"));
+        }
+    } else if unit.word == "asleep" {
+        parts.push("its socket wakes it".into());
+    }
+    let mut text = format!(
+        "{} {}  {}\n",
+        ui.paint(&format!("{:width$}", unit.name), bold()),
+        ui.paint(&format!("{:10}", unit.word), style),
+        parts.join("  ")
+    );
+    if let Some(project) = &unit.project {
+        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&format!("           {project}"), dim())));
+    }
+    text
+}
+
+fn limits_text(status: &Status) -> String {
+    let all: Vec<&LimitState> =
+        std::iter::once(&status.runner).chain(&status.agents).flat_map(|unit| &unit.limits).collect();
+    let mut words = Vec::new();
+    for name in ["memory", "cpu", "tasks"] {
+        let mut of_name = all.iter().filter(|limit| limit.name == name).peekable();
+        if of_name.peek().is_none() {
+            continue;
+        }
+        // One that is not in force is what people need to know.
+        let states: Vec<Option<bool>> = of_name.map(|limit| limit.enforced).collect();
+        let word = if states.contains(&Some(false)) {
+            "declared only"
+        } else if states.contains(&Some(true)) {
+            "enforced"
+        } else {
+            "enforced when it runs"
+        };
+        words.push(format!("{name} {word}"));
+    }
+    let mut text = words.join(", ");
+    if text.contains("declared only") {
+        text.push_str("; `cicdctl doctor` says why");
+    }
+    if text.is_empty() { "none".into() } else { text }
+}
+
+/// A job on one line.
+pub fn job_line(job: &Job, ui: &Ui) -> String {
+    let (word, style) = match (job.state, job.outcome) {
+        (JobState::Ended, Some(Outcome::Reviewed)) => ("reviewed", green()),
+        (JobState::Ended, Some(outcome @ (Outcome::Failed | Outcome::Partial))) => (outcome.as_str(), red()),
+        (JobState::Ended, Some(outcome)) => (outcome.as_str(), yellow()),
+        (state, _) => (state.as_str(), yellow()),
+    };
+    let owner = job.agent.as_ref().map_or("runner", AgentName::as_str);
+    let when = quantity::duration(since(job.ended_ms.unwrap_or(job.created_ms)));
+    let reason =
+        job.reason.as_ref().map_or(String::new(), |reason| format!(": {}", reason.lines().next().unwrap_or_default()));
+    let shown: String =
+        format!("{}{reason}", job.request.subject()).chars().take(ui.width().saturating_sub(60).max(40)).collect();
+    format!("{} {} {owner:12} {when:>11} ago  {shown}", &job.id, ui.paint(&format!("{word:10}"), style))
+}
+
+fn since(ms: i64) -> u64 {
+    u64::try_from(now_ms() - ms).unwrap_or(0)
+}

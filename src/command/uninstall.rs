@@ -1,0 +1,143 @@
+//! `cicdctl uninstall`: takes back what init and agent wrote and set, and nothing else.
+
+use anyhow::Result;
+
+use crate::cli::Changing;
+use crate::converge;
+use crate::error::Exit;
+use crate::files;
+use crate::host::Host;
+use crate::install::Manifest;
+use crate::systemd::{self, Manager, Verb};
+use crate::unit::plan::{Authorship, authorship};
+use crate::unit::{PATTERNS, dir};
+
+/// Remove the runner, its agents and their units
+///
+/// Stops and disables the units, removes the files that cicdctl wrote (never one that was edited by hand), and turns
+/// lingering off if cicdctl turned it on. Configuration, reviews and secrets stay, unless `--purge` is given.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Remove configuration, secrets, reviews and caches, too
+    #[arg(long)]
+    purge: bool,
+    #[command(flatten)]
+    pub changing: Changing,
+}
+
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    let paths = &host.paths;
+    let manifest = Manifest::load(&paths.manifest())?;
+    let places = host.places()?;
+    let present = dir::present(&places)?;
+    if manifest.is_none() && present.is_empty() {
+        host.ui.say("Nothing to remove: cicdctl is not set up for this user.");
+        return Ok(Exit::Done);
+    }
+    let mut manifest = manifest.unwrap_or_default();
+    let (ours, edited): (Vec<_>, Vec<_>) = present
+        .into_iter()
+        .filter(|(_, text)| authorship(text) != Authorship::Foreign)
+        .partition(|(_, text)| args.purge || authorship(text) == Authorship::Ours);
+    let mut lines: Vec<String> = vec!["stop and disable the runner, its agents and their jobs".into()];
+    lines.extend(ours.iter().map(|(path, _)| format!("remove {}", path.display())));
+    lines.extend(manifest.links.iter().map(|path| format!("remove {}", path.display())));
+    if manifest.linger {
+        lines.push(format!("disable lingering for {} (cicdctl had enabled it)", host.user));
+    }
+    if args.purge {
+        lines.extend(
+            [&paths.config_dir, &paths.state_dir, &paths.cache_dir]
+                .map(|dir| format!("remove {} with all that is in it", dir.display())),
+        );
+    }
+    for (path, _) in &edited {
+        host.ui.warn(&format!("`{}` was edited by hand and is left as it is", path.display()));
+    }
+    if !converge::agreed(host, &crate::unit::plan::Plan::default(), &lines, args.changing, true)? {
+        return Ok(Exit::Done);
+    }
+    let lock = converge::lock(host)?;
+    // Without a manager nothing of ours runs, and enablement is symlinks that go with the files.
+    let manager = match host.manager().await {
+        Ok(manager) => Some(manager),
+        Err(error) => {
+            host.ui.warn(&format!("the user manager cannot be reached, so only files are removed: {error:#}"));
+            None
+        }
+    };
+    if let Some(manager) = &manager {
+        stop_everything(host, manager).await?;
+    }
+    for (path, _) in &ours {
+        files::remove(path)?;
+        if let Some(parent) = path.parent().filter(|parent| parent.to_string_lossy().ends_with(".service.d")) {
+            files::remove_dir_if_empty(parent);
+        }
+    }
+    if let Some(manager) = &manager {
+        manager.reload().await?;
+    }
+    for link in &manifest.links {
+        if std::fs::read_link(link).is_ok() {
+            files::remove(link)?;
+        }
+    }
+    manifest.links.clear();
+    if args.purge {
+        files::remove_tree(&paths.config_dir)?;
+        files::remove_tree(&paths.cache_dir)?;
+    }
+    files::remove_dir_if_empty(&paths.runtime_dir.join("cicd-toolkit/agents"));
+    files::remove_dir_if_empty(&paths.runtime_dir.join("cicd-toolkit"));
+    let linger = std::mem::take(&mut manifest.linger);
+    if args.purge {
+        drop(lock);
+        files::remove_tree(&paths.state_dir)?;
+        // Innermost first; what somebody else put something into stays.
+        for dir in manifest.directories.iter().rev() {
+            files::remove_dir_if_empty(dir);
+        }
+    } else {
+        manifest.save(&paths.manifest())?;
+    }
+    // Last, as the user manager may end with it, and we may be its child.
+    if linger && let Err(error) = systemd::set_linger(host.uid, &host.user, false).await {
+        host.ui.warn(&crate::error::describe(&error).replacen("error: ", "", 1));
+    }
+    host.ui.say("Done: the units are gone.");
+    if !args.purge {
+        host.ui.say(&format!(
+            "  kept  {} and {} (`--purge` removes them)",
+            paths.config_dir.display(),
+            paths.state_dir.display()
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+async fn stop_everything(host: &Host, manager: &Manager) -> Result<()> {
+    let loaded = manager.loaded(&PATTERNS).await?;
+    // Sockets first, or the next connection would start what is being stopped.
+    let (sockets, rest): (Vec<String>, Vec<String>) = loaded.into_iter().partition(|unit| unit.ends_with(".socket"));
+    for units in [sockets, rest] {
+        for (unit, result) in manager.change(Verb::Stop, &units).await? {
+            if let Err(error) = result {
+                host.ui.warn(&format!("could not stop `{unit}`, going on: {error:#}"));
+            }
+            manager.reset_failed(&unit).await;
+        }
+    }
+    let mut enabled = vec!["cicd-runner.service".to_owned(), "cicd-runner.socket".to_owned()];
+    for name in files::names(&host.paths.agents_dir())? {
+        if let Some(name) = name.strip_suffix(".toml").and_then(|name| name.parse::<crate::agent::AgentName>().ok()) {
+            enabled.extend([name.service(), name.socket()]);
+        }
+    }
+    for unit in &enabled {
+        if manager.is_enabled(unit).await {
+            manager.disable(&[unit]).await?;
+        }
+    }
+    Ok(())
+}

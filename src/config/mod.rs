@@ -1,0 +1,280 @@
+//! The configuration: `config.toml` for the user and `agents/NAME.toml` for each agent, as text ⇄ [`Config`]. A
+//! parsed `Config` is valid. Pure; `host` reads the files.
+//!
+//! An agent's file may set everything below `[limits]`, `[job]`, `[review]` and `[engine]` for itself; what it leaves
+//! out comes from the user's file, and from the defaults where that has nothing either.
+
+mod parse;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::AgentName;
+use crate::engine::Deadlines;
+use crate::finding::Severity;
+
+pub use parse::{Source, is_repo, parse_agent, parse_config, parse_yaml, unreadable};
+pub use value::{Percent, Size, Span};
+
+/// What the user's `config.toml` holds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub runner: RunnerConfig,
+    pub agents: AgentsConfig,
+    pub hardening: HardeningConfig,
+    pub job: JobConfig,
+    pub review: ReviewConfig,
+    pub engine: EngineConfig,
+    /// Variables for every unit of the user, written to `environment.d`; never for secrets.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// The runner's own unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunnerConfig {
+    /// How long runner and agents stay with nothing to do; the socket wakes them. `0s` keeps them for good.
+    pub idle_timeout: Span,
+    /// Reviews at once in each of them.
+    pub jobs: u32,
+    /// How long a stop waits for running reviews; what is left then is queued again.
+    pub stop_timeout: Span,
+    pub limits: Limits,
+}
+
+impl Default for RunnerConfig {
+    fn default() -> Self {
+        RunnerConfig { idle_timeout: Span::secs(300), jobs: 2, stop_timeout: Span::secs(90), limits: Limits::default() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentsConfig {
+    /// For every agent that does not set its own.
+    pub limits: Limits,
+}
+
+impl Default for AgentsConfig {
+    fn default() -> Self {
+        AgentsConfig { limits: Limits { cpu: Some(Percent(25)), memory: Some(Size(512 << 20)), ..Limits::default() } }
+    }
+}
+
+/// Limits of a unit (systemd.resource-control(5)); each holds for the unit as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// `CPUQuota=`
+    pub cpu: Option<Percent>,
+    /// `CPUWeight=`, 1 to 10000
+    pub cpu_weight: Option<u32>,
+    /// `MemoryMax=`
+    pub memory: Option<Size>,
+    /// `MemorySwapMax=`
+    pub swap: Option<Size>,
+    /// `TasksMax=`
+    pub tasks: Option<u32>,
+    /// `LimitNOFILE=`
+    pub open_files: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            cpu: Some(Percent(50)),
+            cpu_weight: Some(100),
+            memory: Some(Size(1 << 30)),
+            swap: Some(Size(256 << 20)),
+            tasks: Some(512),
+            open_files: Some(65536),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HardeningConfig {
+    pub level: Level,
+}
+
+/// How far units are confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Off,
+    #[default]
+    Standard,
+    Strict,
+}
+
+impl Level {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Off => "off",
+            Level::Standard => "standard",
+            Level::Strict => "strict",
+        }
+    }
+}
+
+/// The cage in which the engine of one job runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobConfig {
+    pub cpu: Option<Percent>,
+    pub memory: Size,
+    pub swap: Size,
+    pub tasks: u32,
+    /// Wall time of the engine, from start to end.
+    pub timeout: Span,
+    /// Until the engine's first output.
+    pub first_output: Span,
+    /// Between two pieces of the engine's output.
+    pub idle_output: Span,
+    /// Directories the engine may read besides the system's and the checkout (an interpreter below the home directory).
+    pub readable: Vec<PathBuf>,
+    /// Names of variables of the user manager that the engine gets; their values are never stored.
+    pub pass_environment: Vec<String>,
+}
+
+impl Default for JobConfig {
+    fn default() -> Self {
+        JobConfig {
+            cpu: Some(Percent(200)),
+            memory: Size(2 << 30),
+            swap: Size(0),
+            tasks: 256,
+            timeout: Span::secs(20 * 60),
+            first_output: Span::secs(120),
+            idle_output: Span::secs(300),
+            readable: Vec::new(),
+            pass_environment: Vec::new(),
+        }
+    }
+}
+
+impl JobConfig {
+    pub fn deadlines(&self) -> Deadlines {
+        Deadlines { first_byte: self.first_output.0, idle: self.idle_output.0, total: self.timeout.0 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReviewConfig {
+    pub engine: EngineName,
+    /// Findings below it are not shown.
+    pub min_severity: Severity,
+    /// Globs of paths that are left out.
+    pub exclude: Vec<String>,
+    /// How much of a change the engine is given, in bytes of diff (about four to a token).
+    pub max_diff: Size,
+    /// Instructions for the engine, added to its own.
+    pub instructions: String,
+}
+
+impl Default for ReviewConfig {
+    fn default() -> Self {
+        ReviewConfig {
+            engine: EngineName::Rules,
+            min_severity: Severity::Info,
+            exclude: Vec::new(),
+            max_diff: Size(400 << 10),
+            instructions: String::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    #[default]
+    Rules,
+    Claude,
+    Command,
+}
+
+impl EngineName {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EngineName::Rules => "rules",
+            EngineName::Claude => "claude",
+            EngineName::Command => "command",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    pub claude: ClaudeConfig,
+    pub command: CommandConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClaudeConfig {
+    /// The `claude` executable; looked for on PATH and in `~/.local/bin` where it is not set.
+    pub program: Option<PathBuf>,
+    /// Model id; the engine's own default where it is not set.
+    pub model: Option<String>,
+    pub max_turns: u32,
+    /// US dollars for one review.
+    pub max_budget_usd: f64,
+    /// Another address of the Messages API.
+    pub base_url: Option<String>,
+}
+
+impl Default for ClaudeConfig {
+    fn default() -> Self {
+        ClaudeConfig { program: None, model: None, max_turns: 30, max_budget_usd: 2.0, base_url: None }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommandConfig {
+    /// Program and arguments: gets the change as JSON on stdin, prints findings as JSON or SARIF.
+    pub argv: Vec<String>,
+}
+
+/// One agent: its name, its project and the configuration that holds for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Agent {
+    pub name: AgentName,
+    /// Working copy of the project.
+    pub path: Option<PathBuf>,
+    /// `owner/name` at the forge.
+    pub repo: Option<String>,
+    pub limits: Limits,
+    #[serde(skip)]
+    pub config: Config,
+}
+
+/// What an agent's file holds; the tables are laid over the user's configuration.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentFile {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub limits: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub job: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub review: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub engine: toml::Table,
+}
+
+/// What a new user's `config.toml` says.
+pub fn starter() -> &'static str {
+    include_str!("../../templates/config.toml")
+}

@@ -1,0 +1,321 @@
+//! Text of a configuration file → values, or an error that names the place: file, line, column and the nearest
+//! right name. Pure.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use serde::de::DeserializeOwned;
+
+use super::{Agent, AgentFile, Config, Limits};
+use crate::agent::AgentName;
+use crate::error::Fail;
+
+/// A configuration file: where it is, for error texts, and what it says.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    pub path: &'a Path,
+    pub text: &'a str,
+}
+
+/// The layers of the user's configuration, the weakest first.
+pub fn parse_config(layers: &[Source<'_>]) -> Result<Config> {
+    // The defaults are the lowest layer: a table that sets one key leaves the others as they are.
+    let mut merged = toml::Table::try_from(Config::default())?;
+    for layer in layers {
+        // Each alone first: only so does an error have its line.
+        let config: Config = from_toml(*layer)?;
+        check(&config).map_err(|(key, problem)| at_key(*layer, key, &problem))?;
+        overlay(&mut merged, from_toml(*layer)?);
+    }
+    Ok(merged.try_into()?)
+}
+
+/// An agent's file laid over the user's configuration.
+pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Result<Agent> {
+    let file: AgentFile = from_toml(source)?;
+    // The tables are checked as parts of a whole configuration, at their place in the file.
+    let config: AgentCheck = from_toml(source)?;
+    let whole = Config { job: config.job, review: config.review, engine: config.engine, ..Config::default() };
+    check(&whole).map_err(|(key, problem)| at_key(source, key, &problem))?;
+    check_limits("limits", &config.limits).map_err(|(key, problem)| at_key(source, key, &problem))?;
+    if let Some(path) = &file.path
+        && !path.is_absolute()
+    {
+        bail!(at_key(source, "path", "it is relative; write the whole path of the working copy"));
+    }
+    if let Some(repo) = &file.repo
+        && !is_repo(repo)
+    {
+        bail!(at_key(source, "repo", "a repository is written `owner/name`"));
+    }
+
+    let mut merged = toml::Table::try_from(user)?;
+    let mut over = toml::Table::new();
+    over.insert("job".into(), file.job.into());
+    over.insert("review".into(), file.review.into());
+    over.insert("engine".into(), file.engine.into());
+    overlay(&mut merged, over);
+    let mut limits = toml::Table::try_from(&user.agents.limits)?;
+    overlay(&mut limits, file.limits);
+    Ok(Agent {
+        name: name.clone(),
+        path: file.path,
+        repo: file.repo,
+        limits: limits.try_into()?,
+        config: merged.try_into()?,
+    })
+}
+
+/// `owner/name` as GitHub, GitLab and Gitea have it.
+pub fn is_repo(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    text.len() <= 200 && text.split('/').count() >= 2 && text.split('/').all(part)
+}
+
+/// A YAML file with the same keys, as the deployment guide has it (`--config …/config.yaml`); read only.
+pub fn parse_yaml(source: Source<'_>) -> Result<Config> {
+    if source.text.trim().is_empty() {
+        return Ok(Config::default());
+    }
+    let config: Config = serde_saphyr::from_str(source.text).map_err(|error| {
+        Fail::configuration(format!("`{}`: {error}", source.path.display()))
+            .hint("the YAML file takes the keys of config.toml; `cicdctl init` writes a commented one")
+    })?;
+    check(&config)
+        .map_err(|(key, problem)| Fail::configuration(format!("`{}`: `{key}`: {problem}", source.path.display())))?;
+    let mut merged = toml::Table::try_from(Config::default())?;
+    overlay(&mut merged, serde_saphyr::from_str(source.text)?);
+    Ok(merged.try_into()?)
+}
+
+/// A configuration file that is there but cannot be read.
+pub fn unreadable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    Fail::configuration(format!("could not read the configuration `{}`: {error}", path.display())).into()
+}
+
+#[derive(serde::Deserialize)]
+#[serde(default)]
+struct AgentCheck {
+    limits: Limits,
+    job: super::JobConfig,
+    review: super::ReviewConfig,
+    engine: super::EngineConfig,
+}
+
+impl Default for AgentCheck {
+    fn default() -> Self {
+        let Config { job, review, engine, .. } = Config::default();
+        AgentCheck { limits: Limits::default(), job, review, engine }
+    }
+}
+
+fn from_toml<T: DeserializeOwned>(source: Source<'_>) -> Result<T> {
+    toml::from_str(source.text).map_err(|error| {
+        let (line, column) = error.span().map_or((1, 1), |span| place(source.text, span.start));
+        let message = error.message().lines().collect::<Vec<_>>().join("; ");
+        let fail = Fail::configuration(format!("{}:{line}:{column}: {}", source.path.display(), lower_first(&message)));
+        match nearest(&message) {
+            Some(name) => fail.hint(format!("did you mean `{name}`?")),
+            None => fail,
+        }
+        .into()
+    })
+}
+
+/// Ranges that no type holds. The key is dotted.
+fn check(config: &Config) -> Result<(), (&'static str, String)> {
+    if !(1..=64).contains(&config.runner.jobs) {
+        return Err(("runner.jobs", "it must be 1 to 64".into()));
+    }
+    check_limits("runner.limits", &config.runner.limits)?;
+    check_limits("agents.limits", &config.agents.limits)?;
+    if config.job.memory.0 < 16 << 20 {
+        return Err(("job.memory", "below 16M no engine starts".into()));
+    }
+    if config.job.tasks < 4 {
+        return Err(("job.tasks", "below 4 no engine starts".into()));
+    }
+    if config.job.timeout.0.is_zero() {
+        return Err(("job.timeout", "it must be longer than nothing".into()));
+    }
+    if config.engine.claude.max_turns == 0 {
+        return Err(("engine.claude.max_turns", "0 would mean no bound at all; write 1 or more".into()));
+    }
+    if !(config.engine.claude.max_budget_usd.is_finite() && config.engine.claude.max_budget_usd > 0.0) {
+        return Err(("engine.claude.max_budget_usd", "it must be above 0".into()));
+    }
+    for glob in &config.review.exclude {
+        globset::Glob::new(glob).map_err(|error| ("review.exclude", error.to_string()))?;
+    }
+    for (name, value) in &config.environment {
+        if !is_variable(name) {
+            return Err(("environment", format!("`{name}` is no name of a variable")));
+        }
+        if value.chars().any(char::is_control) {
+            return Err(("environment", format!("the value of `{name}` has a control character in it")));
+        }
+    }
+    if let Some(name) = config.job.pass_environment.iter().find(|name| !is_variable(name)) {
+        return Err(("job.pass_environment", format!("`{name}` is no name of a variable")));
+    }
+    Ok(())
+}
+
+fn check_limits(table: &'static str, limits: &Limits) -> Result<(), (&'static str, String)> {
+    if limits.cpu_weight.is_some_and(|weight| !(1..=10_000).contains(&weight)) {
+        return Err((table, "`cpu_weight` must be 1 to 10000".into()));
+    }
+    if limits.memory.is_some_and(|memory| memory.0 < 16 << 20) {
+        return Err((table, "`memory` below 16M is too little for the runner itself".into()));
+    }
+    if limits.tasks.is_some_and(|tasks| tasks < 8) {
+        return Err((table, "`tasks` below 8 is too little for the runner itself".into()));
+    }
+    Ok(())
+}
+
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// An error at the line where the dotted key is set, as far as it can be found.
+fn at_key(source: Source<'_>, key: &str, problem: &str) -> Fail {
+    let leaf = key.rsplit('.').next().unwrap_or(key);
+    let line = source
+        .text
+        .lines()
+        .position(|line| {
+            let line = line.trim_start();
+            line.strip_prefix(leaf).is_some_and(|rest| rest.trim_start().starts_with('='))
+                || line.strip_prefix('[').is_some_and(|rest| rest.starts_with(&format!("{key}]")))
+        })
+        .map_or(1, |line| line + 1);
+    Fail::configuration(format!("{}:{line}: `{key}`: {problem}", source.path.display()))
+}
+
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    (line, column)
+}
+
+/// From serde's "unknown field `memroy`, expected one of `cpu`, `memory`": the name that was probably meant.
+fn nearest(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("unknown variant `"))?;
+    let (wrong, expected) = rest.split_once('`')?;
+    let names = expected.split('`').skip(1).step_by(2);
+    names
+        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= name.len().max(4) / 2)
+        .map(|(_, name)| name.to_owned())
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// Lays `over` upon `base`, table by table.
+fn overlay(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => overlay(below, above),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{EngineName, Percent, Size};
+
+    fn config(text: &str) -> Result<Config> {
+        parse_config(&[Source { path: Path::new("config.toml"), text }])
+    }
+
+    fn error(text: &str) -> String {
+        crate::error::describe(&config(text).unwrap_err())
+    }
+
+    #[test]
+    fn the_starter_file_says_what_the_defaults_are() {
+        assert_eq!(config(super::super::starter()).unwrap(), Config::default());
+        let uncommented: String = super::super::starter()
+            .lines()
+            .filter(|line| {
+                !["#program", "#model", "#argv", "#HTTPS_PROXY", "#exclude"].iter().any(|key| line.starts_with(key))
+            })
+            .filter(|line| !line.starts_with("# "))
+            .map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line)))
+            .collect();
+        assert_eq!(config(&uncommented).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_place_and_the_nearest_name() {
+        assert_eq!(
+            error("[runner]\njobs = 1\nidle_timout = \"5m\"\n"),
+            "error: config.toml:3:1: unknown field `idle_timout`, expected one of `idle_timeout`, `jobs`, `stop_timeout`, `limits`\n  hint: did you mean `idle_timeout`?"
+        );
+        assert!(error("[review]\nengine = \"claud\"\n").contains("config.toml:2:10: unknown variant `claud`"));
+        assert!(error("[review]\nengine = \"claud\"\n").contains("hint: did you mean `claude`?"));
+    }
+
+    #[test]
+    fn wrong_values_and_wrong_syntax_have_their_place() {
+        assert!(error("[job]\nmemory = \"512MB\"\n").contains("config.toml:2:10: `512MB` is no size"));
+        assert!(error("[job\n").starts_with("error: config.toml:1:"));
+        assert!(error("[runner]\njobs = 0\n").contains("config.toml:2: `runner.jobs`: it must be 1 to 64"));
+        assert!(error("[runner]\njobs = \"many\"\n").contains("config.toml:2:8: invalid type"));
+    }
+
+    #[test]
+    fn layers_are_laid_over_each_other_key_by_key() {
+        let lower = Source { path: Path::new("/etc/config.toml"), text: "[job]\nmemory = \"1G\"\ntasks = 100\n" };
+        let upper = Source { path: Path::new("config.toml"), text: "[job]\ntasks = 50\n" };
+        let config = parse_config(&[lower, upper]).unwrap();
+        assert_eq!((config.job.memory, config.job.tasks), (Size(1 << 30), 50));
+    }
+
+    #[test]
+    fn an_agent_takes_from_the_user_what_it_does_not_say_itself() {
+        let user = config("[job]\ntasks = 99\n[agents.limits]\ncpu = \"30%\"\n").unwrap();
+        let name = "myapp".parse().unwrap();
+        let text = "path = \"/src/myapp\"\n[limits]\nmemory = \"256M\"\n[review]\nengine = \"command\"\n";
+        let agent = parse_agent(&name, Source { path: Path::new("a.toml"), text }, &user).unwrap();
+        assert_eq!(agent.limits.cpu, Some(Percent(30)));
+        assert_eq!(agent.limits.memory, Some(Size(256 << 20)));
+        assert_eq!(agent.config.job.tasks, 99);
+        assert_eq!(agent.config.review.engine, EngineName::Command);
+
+        let wrong = Source { path: Path::new("a.toml"), text: "[limits]\nmemroy = \"1G\"\n" };
+        let error = parse_agent(&name, wrong, &user).unwrap_err();
+        assert!(crate::error::describe(&error).contains("a.toml:2:1: unknown field `memroy`"), "{error:#}");
+    }
+
+    #[test]
+    fn repositories_are_owner_and_name() {
+        assert!(is_repo("acme/web") && is_repo("group/sub/web.js"));
+        for text in ["web", "", "/web", "a/", "../x", "a/../b", "a b/c", "a/-;rm"] {
+            assert!(!is_repo(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn yaml_takes_the_same_keys() {
+        let source = Source { path: Path::new("config.yaml"), text: "runner:\n  jobs: 3\n" };
+        assert_eq!(parse_yaml(source).unwrap().runner.jobs, 3);
+        let source = Source { path: Path::new("config.yaml"), text: "runner:\n  jbos: 3\n" };
+        assert!(parse_yaml(source).unwrap_err().to_string().contains("jbos"));
+    }
+}

@@ -1,0 +1,167 @@
+//! Values of the configuration as people write them and as systemd wants them: `25%`, `512M`, `60s`. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A share of one CPU: `25%` is a quarter of one, `200%` is two whole ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percent(pub u32);
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is no CPU share: write a whole percentage such as `25%` (100% is one CPU)");
+        let number: u32 = text.strip_suffix('%').and_then(|digits| digits.trim().parse().ok()).ok_or_else(bad)?;
+        if (1..=100_000).contains(&number) { Ok(Percent(number)) } else { Err(bad()) }
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+impl Percent {
+    /// As `CPUQuotaPerSecUSec=`: microseconds of CPU time in each second.
+    pub fn usec_per_sec(self) -> u64 {
+        u64::from(self.0) * 10_000
+    }
+}
+
+/// A size in bytes; `K`, `M`, `G`, `T` are powers of 1024, as systemd reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+const UNITS: [(char, u64); 4] = [('T', 1 << 40), ('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is no size: write a number of bytes or one with a unit, such as `512M` or `2G`");
+        let unit = UNITS.into_iter().find(|(letter, _)| text.ends_with(*letter));
+        let (digits, factor) = match unit {
+            Some((letter, factor)) => (text.trim_end_matches(letter), factor),
+            None => (text, 1),
+        };
+        digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).map(Size).ok_or_else(bad)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.into_iter().find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor)) {
+            Some((letter, factor)) => write!(f, "{}{letter}", self.0 / factor),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// A length of time: a number with `ms`, `s`, `m`, `h` or `d`; several may follow each other (`1h 30m`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl Span {
+    pub const fn secs(secs: u64) -> Self {
+        Span(Duration::from_secs(secs))
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is no length of time: write one such as `60s`, `5m` or `1h 30m`");
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return Err(bad());
+        }
+        let mut total = Duration::ZERO;
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
+            let number: u64 = rest[..digits].parse().map_err(|_| bad())?;
+            rest = &rest[digits..];
+            let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let millis: u64 = match &rest[..letters] {
+                "ms" => 1,
+                "s" | "sec" => 1_000,
+                "m" | "min" => 60_000,
+                "h" => 3_600_000,
+                "d" => 86_400_000,
+                _ => return Err(bad()),
+            };
+            rest = rest[letters..].trim_start();
+            let part = number.checked_mul(millis).ok_or_else(bad)?;
+            total = total.checked_add(Duration::from_millis(part)).ok_or_else(bad)?;
+        }
+        Ok(Span(total))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        for (unit, factor) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
+            if millis != 0 && millis.is_multiple_of(factor) {
+                return write!(f, "{}{unit}", millis / factor);
+            }
+        }
+        write!(f, "{millis}ms")
+    }
+}
+
+macro_rules! as_string {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+as_string!(Percent, Size, Span);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_read_back_as_they_are_written() {
+        for text in ["25%", "100%", "400%"] {
+            assert_eq!(text.parse::<Percent>().unwrap().to_string(), text);
+        }
+        for text in ["512M", "1G", "1023", "2T", "3K", "0"] {
+            assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
+        }
+        for text in ["60s", "5m", "1500ms", "2h", "1d", "0ms"] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(span.to_string().parse::<Span>().unwrap(), span, "{text}");
+        }
+        assert_eq!("1h 30m".parse::<Span>().unwrap(), Span::secs(5400));
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused_with_an_example() {
+        for text in ["", "25", "25 %%", "-1%", "0%", "half", "4294967296%"] {
+            assert!(text.parse::<Percent>().unwrap_err().contains("25%"), "{text}");
+        }
+        for text in ["", "M", "512MB", "1.5G", "-1", "99999999999T"] {
+            assert!(text.parse::<Size>().unwrap_err().contains("512M"), "{text}");
+        }
+        for text in ["", "5", "m", "5 parsecs", "99999999999999999999s", "18446744073709551615d"] {
+            assert!(text.parse::<Span>().unwrap_err().contains("60s"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The one place that writes the user's files: whole or not at all, never through a symlink that leads elsewhere,
+//! and every error with its path.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::error::Fail;
+
+/// The text of a file, `None` where there is none.
+pub fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("could not read `{}`", path.display())),
+    }
+}
+
+/// Writes a file by way of a temporary one beside it: after a crash there is the old text or the new, never half.
+/// Text and directory entry are on disk when this returns.
+pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<()> {
+    let write = || -> Result<()> {
+        let dir = path.parent().context("the path has no directory")?;
+        if let Ok(meta) = fs::symlink_metadata(path)
+            && !meta.is_file()
+        {
+            bail!(Fail::new("it is there and no regular file").hint("move it away, then run the command again"));
+        }
+        let mut file = tempfile::Builder::new()
+            .prefix(".cicdctl-")
+            .permissions(fs::Permissions::from_mode(mode))
+            .tempfile_in(dir)?;
+        file.write_all(text)?;
+        // The builder's mode is subject to the umask.
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        sync_dir(dir)
+    };
+    write().with_context(|| format!("could not write `{}`", path.display()))
+}
+
+/// Makes a directory and what is missing above it.
+pub fn make_dir(path: &Path, mode: u32) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .with_context(|| format!("could not make the directory `{}`", path.display()))
+}
+
+/// The directories that [`make_dir`] would make, outermost first.
+pub fn missing_dirs(path: &Path) -> Vec<PathBuf> {
+    let mut missing: Vec<PathBuf> = path
+        .ancestors()
+        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+        .map(Path::to_path_buf)
+        .collect();
+    missing.reverse();
+    missing
+}
+
+/// Removes a file or symlink; one that is gone already is as good.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("could not remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory with all that is in it; symlinks inside are removed, not followed.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("could not remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory if it is empty; says whether it is gone.
+pub fn remove_dir_if_empty(path: &Path) -> bool {
+    match fs::remove_dir(path) {
+        Ok(()) => true,
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+/// Names in a directory, sorted; none where there is no directory.
+pub fn names(path: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("could not list `{}`", path.display())),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    Ok(fs::File::open(dir)?.sync_all()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_the_whole_file_and_sets_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.conf");
+        write(&path, b"a long first text", 0o644).unwrap();
+        write(&path, b"short", 0o600).unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("short"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(names(dir.path()).unwrap(), ["x.conf"]);
+    }
+
+    #[test]
+    fn a_write_does_not_go_through_a_symlink() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("precious");
+        fs::write(&target, "keep").unwrap();
+        std::os::unix::fs::symlink(&target, dir.path().join("link")).unwrap();
+        let error = write(&dir.path().join("link"), b"gone", 0o644).unwrap_err();
+        assert!(format!("{error:#}").contains("no regular file"), "{error:#}");
+        assert_eq!(read(&target).unwrap().as_deref(), Some("keep"));
+    }
+
+    #[test]
+    fn missing_directories_are_listed_outermost_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b");
+        assert_eq!(missing_dirs(&deep), [dir.path().join("a"), deep.clone()]);
+        make_dir(&deep, 0o700).unwrap();
+        assert!(missing_dirs(&deep).is_empty());
+    }
+}

@@ -1,0 +1,583 @@
+//! The one place that starts git: with an emptied environment and configuration, and never in a way that runs what a
+//! repository brings along (hooks, filters, file-system monitors, external diffs, other transports).
+//!
+//! A working copy is read through a mirror of our own: a bare repository with our configuration, whose objects are
+//! the working copy's (by `objects/info/alternates`, so that nothing is copied). What we add — trees of staged or
+//! unstaged changes, fetched pull requests — goes into the mirror, never into the user's repository.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::diff::Diff;
+use crate::error::Fail;
+use crate::files;
+
+/// Longest any one git command may take (a fetch over a slow line is the longest).
+const DEADLINE: Duration = Duration::from_secs(600);
+/// Largest diff that is read, in bytes.
+const MAX_DIFF: u64 = 128 << 20;
+
+/// A change to review, with names that do not move: commits, or trees where nothing is committed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub base: String,
+    pub head: String,
+    /// For people: `HEAD~1..HEAD`, `staged changes`.
+    pub subject: String,
+}
+
+/// Somebody's repository on disk, with or without a working tree.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    pub top: PathBuf,
+    git_dir: PathBuf,
+    common_dir: PathBuf,
+    object_format: String,
+    has_work_tree: bool,
+}
+
+impl Repository {
+    /// The repository that `path` is in.
+    pub async fn open(path: &Path) -> Result<Repository> {
+        if !path.is_dir() {
+            bail!(
+                Fail::new(format!("`{}` is no directory that this process can see", path.display()))
+                    .hint("the runner has its own view of the file system; `cicdctl doctor` tells what it can read")
+            );
+        }
+        let ask = |args: &[&str]| {
+            let mut git = Git::new();
+            git.arg("-C").arg(path).arg("rev-parse").args(args);
+            git.text()
+        };
+        let answer = ask(&[
+            "--path-format=absolute",
+            "--git-dir",
+            "--git-common-dir",
+            "--show-object-format",
+            "--is-inside-work-tree",
+        ])
+        .await
+        .map_err(|error| {
+            if error.to_string().contains("not a git repository") {
+                anyhow!(
+                    Fail::new(format!("`{}` is not in a git repository", path.display()))
+                        .hint("go to a working copy, or name one with `--path`")
+                )
+            } else {
+                error.context(format!("could not read the repository at `{}`", path.display()))
+            }
+        })?;
+        let mut lines = answer.lines();
+        let mut next = || lines.next().context("git answered less than was asked");
+        let (git_dir, common_dir) = (PathBuf::from(next()?), PathBuf::from(next()?));
+        let object_format = next()?.to_owned();
+        let has_work_tree = next()? == "true";
+        let top =
+            if has_work_tree { PathBuf::from(ask(&["--show-toplevel"]).await?.trim_end()) } else { git_dir.clone() };
+        Ok(Repository { top, git_dir, common_dir, object_format, has_work_tree })
+    }
+
+    /// The commit that a revision means, by its full name; `None` where there is no such revision.
+    async fn commit(&self, revision: &str) -> Result<Option<String>> {
+        let mut git = self.git();
+        git.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(format!("{revision}^{{commit}}"));
+        Ok(git.output().await?.ok().map(|out| text(&out).trim().to_owned()).filter(|name| !name.is_empty()))
+    }
+
+    async fn known_commit(&self, revision: &str) -> Result<String> {
+        if let Some(commit) = self.commit(revision).await? {
+            return Ok(commit);
+        }
+        if self.commit("HEAD").await?.is_none() {
+            bail!(
+                Fail::new(format!("the repository at `{}` has no commits yet", self.top.display()))
+                    .hint("`cicdctl review --staged` reviews what is staged for the first one")
+            );
+        }
+        let hint = if revision.contains('~') || revision.contains('^') {
+            "the history may be shorter than that, or cut (a shallow clone); `git log` shows it"
+        } else {
+            "`git branch --all` and `git tag` show what there is; `git fetch` brings what is missing"
+        };
+        bail!(Fail::new(format!("there is no revision `{revision}` in `{}`", self.top.display())).hint(hint))
+    }
+
+    fn git(&self) -> Git {
+        let mut git = Git::new();
+        git.arg("--git-dir").arg(&self.git_dir);
+        git
+    }
+
+    /// The address of a remote; credentials in it are left out when it is shown.
+    async fn remote_url(&self, name: &str) -> Result<String> {
+        let mut git = self.git();
+        git.args(["config", "--get", "--end-of-options"]).arg(format!("remote.{name}.url"));
+        match git.output().await? {
+            Ok(out) if !out.is_empty() => Ok(text(&out).trim().to_owned()),
+            _ => bail!(
+                Fail::new(format!("the repository at `{}` has no remote `{name}`", self.top.display()))
+                    .hint("a pull request is fetched from the remote; add it with `git remote add origin URL`")
+            ),
+        }
+    }
+}
+
+/// Our own bare repository beside a [`Repository`].
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    dir: PathBuf,
+    of: Repository,
+}
+
+impl Mirror {
+    /// Opens or makes the mirror of `repository` below `cache_dir`.
+    pub async fn open(cache_dir: &Path, repository: Repository) -> Result<Mirror> {
+        let name = hex::encode(&Sha256::digest(repository.common_dir.as_os_str().as_encoded_bytes())[..12]);
+        let dir = cache_dir.join("mirrors").join(format!("{name}.git"));
+        if !dir.join("HEAD").exists() {
+            files::make_dir(&dir, 0o700)?;
+            let mut git = Git::new();
+            git.args(["init", "--quiet", "--bare", "--template="])
+                .arg(format!("--object-format={}", repository.object_format));
+            git.arg(&dir);
+            git.text().await.context("could not make the mirror")?;
+        }
+        let objects = repository.common_dir.join("objects");
+        let line =
+            objects.to_str().filter(|path| !path.contains('\n')).context("the repository's path is not plain text")?;
+        let info = dir.join("objects/info");
+        files::make_dir(&info, 0o700)?;
+        let alternates = info.join("alternates");
+        if files::read(&alternates)?.as_deref() != Some(&format!("{line}\n")) {
+            files::write(&alternates, format!("{line}\n").as_bytes(), 0o600)?;
+        }
+        // A shallow history ends where the working copy's does.
+        match files::read(&repository.common_dir.join("shallow"))? {
+            Some(shallow) => files::write(&dir.join("shallow"), shallow.as_bytes(), 0o600)?,
+            None => files::remove(&dir.join("shallow"))?,
+        }
+        Ok(Mirror { dir, of: repository })
+    }
+
+    fn git(&self) -> Git {
+        let mut git = Git::new();
+        git.arg("--git-dir").arg(&self.dir);
+        git
+    }
+
+    /// `A..B`, `A...B` (since they parted), or one revision (that commit alone).
+    pub async fn range(&self, range: &str) -> Result<Change> {
+        if range.starts_with('-') || range.chars().any(char::is_control) {
+            bail!(Fail::usage(format!("`{}` is no range of commits", range.escape_debug())));
+        }
+        let or_head = |name: &str| if name.is_empty() { "HEAD".to_owned() } else { name.to_owned() };
+        let (base, head) = if let Some((base, head)) = range.split_once("...") {
+            let head = self.of.known_commit(&or_head(head)).await?;
+            let base = self.of.known_commit(&or_head(base)).await?;
+            (self.merge_base(&base, &head).await?, head)
+        } else if let Some((base, head)) = range.split_once("..") {
+            (self.of.known_commit(&or_head(base)).await?, self.of.known_commit(&or_head(head)).await?)
+        } else {
+            let head = self.of.known_commit(range).await?;
+            let parent = self.of.commit(&format!("{head}^")).await?;
+            (
+                match parent {
+                    Some(parent) => parent,
+                    None => self.empty_tree().await?,
+                },
+                head,
+            )
+        };
+        Ok(Change { base, head, subject: range.to_owned() })
+    }
+
+    /// All that came since HEAD parted from `base`.
+    pub async fn since(&self, base: &str) -> Result<Change> {
+        let mut change = self.range(&format!("{base}...HEAD")).await?;
+        change.subject = format!("{base}...HEAD");
+        Ok(change)
+    }
+
+    /// What is staged, against HEAD.
+    pub async fn staged(&self, scratch: &Path) -> Result<Change> {
+        let index = self.copy_of_index(scratch)?;
+        let head = self.write_tree(&index).await?;
+        Ok(Change { base: self.head_or_empty().await?, head, subject: "staged changes".into() })
+    }
+
+    /// The working tree with all that is not ignored, against HEAD.
+    pub async fn working_tree(&self, scratch: &Path) -> Result<Change> {
+        if !self.of.has_work_tree {
+            bail!(
+                Fail::new(format!("`{}` has no working tree", self.of.top.display()))
+                    .hint("name the commits to review, as in `cicdctl review HEAD~1..HEAD`")
+            );
+        }
+        let index = self.copy_of_index(scratch)?;
+        let mut git = self.git();
+        git.arg("--work-tree").arg(&self.of.top);
+        git.arg("-c").arg(format!("core.excludesFile={}", self.excludes(scratch).await?.display()));
+        git.args(["add", "--all"]);
+        git.current_dir(&self.of.top).env("GIT_INDEX_FILE", &index);
+        git.text().await.context("could not read the working tree")?;
+        let head = self.write_tree(&index).await?;
+        Ok(Change { base: self.head_or_empty().await?, head, subject: "working tree".into() })
+    }
+
+    /// A pull request of the remote, against its base branch.
+    pub async fn pull_request(&self, number: u64, base: Option<&str>) -> Result<Change> {
+        let url = self.of.remote_url("origin").await?;
+        let shown = without_credentials(&url);
+        let base = match base {
+            Some(base) => base.to_owned(),
+            None => self.default_branch(&url).await?,
+        };
+        let (head_ref, base_ref) = (format!("refs/cicd/pull/{number}"), format!("refs/cicd/base/{base}"));
+        let fetch = |spec: String| {
+            let mut git = self.git();
+            git.remote(&url).args([
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-recurse-submodules",
+            ]);
+            git.args(["cicd", &spec]).current_dir(&self.of.top);
+            async move { git.text().await }
+        };
+        fetch(format!("+refs/pull/{number}/head:{head_ref}")).await.map_err(|error| {
+            if error.to_string().contains("couldn't find remote ref") {
+                anyhow!(
+                    Fail::new(format!("there is no pull request {number} at {shown}"))
+                        .hint("the number is the one in the pull request's address")
+                )
+            } else {
+                error.context(format!("could not fetch pull request {number} from {shown}"))
+            }
+        })?;
+        fetch(format!("+refs/heads/{base}:{base_ref}"))
+            .await
+            .with_context(|| format!("could not fetch the base branch `{base}` from {shown}"))?;
+        let head = self.own_commit(&head_ref).await?;
+        let base = self.own_commit(&base_ref).await?;
+        Ok(Change { base: self.merge_base(&base, &head).await?, head, subject: format!("pull request {number}") })
+    }
+
+    /// The change as a diff, with the sizes of the new files.
+    pub async fn diff(&self, change: &Change) -> Result<Diff> {
+        let mut git = self.git();
+        git.args([
+            "diff",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--full-index",
+            "--find-renames",
+            "--unified=3",
+        ]);
+        git.args(["--src-prefix=a/", "--dst-prefix=b/", "--submodule=short"])
+            .args([&change.base, &change.head])
+            .arg("--");
+        let out = git.bytes().await.with_context(|| format!("could not compare {}", change.subject))?;
+        let mut diff = Diff::parse(&out).context("git printed a diff that cannot be read")?;
+        self.fill_in_sizes(change, &mut diff).await?;
+        Ok(diff)
+    }
+
+    /// Puts the head's files into `dir`: without hooks, filters, submodules or the repository's configuration.
+    /// Symlinks become plain files that hold their target, so that none leads out.
+    pub async fn checkout(&self, change: &Change, dir: &Path, scratch: &Path) -> Result<()> {
+        let index = scratch.join("index.checkout");
+        let mut git = self.git();
+        git.args(["read-tree", &change.head]).env("GIT_INDEX_FILE", &index);
+        git.text().await.context("could not read the tree of the head")?;
+        let mut git = self.git();
+        git.arg("--work-tree").arg(dir).args([
+            "-c",
+            "core.symlinks=false",
+            "checkout-index",
+            "--all",
+            "--force",
+            "--quiet",
+        ]);
+        git.env("GIT_INDEX_FILE", &index).current_dir(dir);
+        git.text().await.context("could not check out the head")?;
+        files::remove(&index)
+    }
+
+    async fn fill_in_sizes(&self, change: &Change, diff: &mut Diff) -> Result<()> {
+        let mut git = self.git();
+        git.args(["diff", "--raw", "-z", "--no-abbrev", "--find-renames", &change.base, &change.head, "--"]);
+        let raw = git.bytes().await?;
+        // `:oldmode newmode old new status NUL path NUL [path NUL]`
+        let mut fields = raw.split(|byte| *byte == 0);
+        let mut names = Vec::new();
+        while let Some(entry) = fields.next().filter(|entry| !entry.is_empty()) {
+            let entry = text(entry);
+            let words: Vec<&str> = entry.split(' ').collect();
+            let [_, mode, _, name, status] = words[..] else { bail!("git printed an unknown raw diff") };
+            let mut path = fields.next().unwrap_or_default();
+            if status.starts_with(['R', 'C']) {
+                path = fields.next().unwrap_or_default();
+            }
+            if !status.starts_with('D') && mode != "160000" {
+                names.push((text(path), name.to_owned()));
+            }
+        }
+        let mut git = self.git();
+        git.args(["cat-file", "--batch-check=%(objectsize)"]);
+        git.stdin(names.iter().flat_map(|(_, name)| format!("{name}\n").into_bytes()).collect());
+        let sizes = git.text().await?;
+        let sizes: std::collections::HashMap<&str, u64> = names
+            .iter()
+            .zip(sizes.lines())
+            .filter_map(|((path, _), size)| Some((path.as_str(), size.parse().ok()?)))
+            .collect();
+        for file in &mut diff.files {
+            file.size = sizes.get(file.path.as_str()).copied();
+        }
+        Ok(())
+    }
+
+    fn copy_of_index(&self, scratch: &Path) -> Result<PathBuf> {
+        let index = scratch.join("index.snapshot");
+        let source = self.of.git_dir.join("index");
+        // Without an index nothing is staged, which is what an absent copy means, too.
+        if source.exists() {
+            std::fs::copy(&source, &index).with_context(|| format!("could not copy `{}`", source.display()))?;
+        }
+        Ok(index)
+    }
+
+    async fn write_tree(&self, index: &Path) -> Result<String> {
+        let mut git = self.git();
+        git.arg("write-tree").env("GIT_INDEX_FILE", index);
+        let tree = git.text().await.map_err(|error| {
+            if error.to_string().contains("unmerged") {
+                anyhow!(
+                    Fail::new(format!("the index of `{}` has unmerged files", self.of.top.display()))
+                        .hint("finish or abort the merge, then review again")
+                )
+            } else {
+                error.context("could not write the tree of the change")
+            }
+        })?;
+        Ok(tree.trim().to_owned())
+    }
+
+    /// What the user ignores besides `.gitignore`: our git does not see their configuration.
+    async fn excludes(&self, scratch: &Path) -> Result<PathBuf> {
+        let mut text_of_all = files::read(&self.of.common_dir.join("info/exclude")).ok().flatten().unwrap_or_default();
+        let home = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.dir);
+        if let Some(home) = home {
+            let mut git = Git::new();
+            git.args(["config", "--type=path", "--get", "core.excludesFile"])
+                .env("GIT_CONFIG_GLOBAL", home.join(".gitconfig"));
+            git.env("HOME", &home);
+            let file = match git.output().await? {
+                Ok(out) if !out.is_empty() => PathBuf::from(text(&out).trim()),
+                _ => home.join(".config/git/ignore"),
+            };
+            if let Ok(Some(more)) = files::read(&file) {
+                text_of_all = format!("{text_of_all}\n{more}\n");
+            }
+        }
+        let path = scratch.join("excludes");
+        files::write(&path, text_of_all.as_bytes(), 0o600)?;
+        Ok(path)
+    }
+
+    async fn head_or_empty(&self) -> Result<String> {
+        match self.of.commit("HEAD").await? {
+            Some(head) => Ok(head),
+            None => self.empty_tree().await,
+        }
+    }
+
+    async fn empty_tree(&self) -> Result<String> {
+        let mut git = self.git();
+        git.args(["hash-object", "-t", "tree", "-w", "--stdin"]).stdin(Vec::new());
+        Ok(git.text().await?.trim().to_owned())
+    }
+
+    async fn merge_base(&self, base: &str, head: &str) -> Result<String> {
+        let mut git = self.git();
+        git.args(["merge-base", base, head]);
+        match git.output().await? {
+            Ok(out) => Ok(text(&out).trim().to_owned()),
+            Err(_) => bail!(
+                Fail::new("the base and the head have no common history")
+                    .hint("in a shallow clone, `git fetch --unshallow` brings it; `A..B` compares without it")
+            ),
+        }
+    }
+
+    async fn own_commit(&self, name: &str) -> Result<String> {
+        let mut git = self.git();
+        git.args(["rev-parse", "--verify", "--end-of-options"]).arg(format!("{name}^{{commit}}"));
+        Ok(git.text().await?.trim().to_owned())
+    }
+
+    async fn default_branch(&self, url: &str) -> Result<String> {
+        let mut git = self.git();
+        git.remote(url).args(["ls-remote", "--symref", "cicd", "HEAD"]).current_dir(&self.of.top);
+        let answer =
+            git.text().await.with_context(|| format!("could not ask {} for its branches", without_credentials(url)))?;
+        answer
+            .lines()
+            .find_map(|line| line.strip_prefix("ref: refs/heads/")?.split_once('\t').map(|(name, _)| name.to_owned()))
+            .context(
+                Fail::new(format!("{} does not say what its default branch is", without_credentials(url)))
+                    .hint("name the base with `--base BRANCH`"),
+            )
+    }
+}
+
+/// Text that git printed; what is no UTF-8 in it is replaced.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// `https://user:secret@host/x` → `https://host/x`.
+pub fn without_credentials(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find('/').unwrap_or(rest.len());
+            let host = rest[..end].rsplit_once('@').map_or(&rest[..end], |(_, host)| host);
+            format!("{scheme}://{host}{}", &rest[end..])
+        }
+        None => url.to_owned(),
+    }
+}
+
+/// One git command.
+struct Git {
+    command: tokio::process::Command,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Git {
+    fn new() -> Git {
+        let mut command = tokio::process::Command::new("git");
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", "/nonexistent")
+            .env("LC_ALL", "C.UTF-8")
+            .env("LANGUAGE", "C")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
+            .env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+            .args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+            .args(["-c", "core.quotePath=true", "-c", "gc.auto=0", "-c", "maintenance.auto=false"])
+            .args(["-c", "protocol.ext.allow=never", "-c", "core.untrackedCache=false"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Git { command, stdin: None }
+    }
+
+    fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.command.arg(arg);
+        self
+    }
+
+    fn args(&mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> &mut Self {
+        self.command.args(args);
+        self
+    }
+
+    fn env(&mut self, name: &str, value: impl AsRef<OsStr>) -> &mut Self {
+        self.command.env(name, value);
+        self
+    }
+
+    fn current_dir(&mut self, dir: &Path) -> &mut Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    fn stdin(&mut self, bytes: Vec<u8>) -> &mut Self {
+        self.stdin = Some(bytes);
+        self
+    }
+
+    /// Makes a remote `cicd`, by environment: an address with a token in it never stands on a command line.
+    fn remote(&mut self, url: &str) -> &mut Self {
+        self.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "remote.cicd.url").env("GIT_CONFIG_VALUE_0", url)
+    }
+
+    async fn text(self) -> Result<String> {
+        Ok(text(&self.bytes().await?))
+    }
+
+    async fn bytes(self) -> Result<Vec<u8>> {
+        self.output().await?.map_err(|stderr| anyhow!("git says: {stderr}"))
+    }
+
+    /// What it printed, or what it said on stderr where it failed.
+    async fn output(mut self) -> Result<Result<Vec<u8>, String>> {
+        if self.stdin.is_some() {
+            self.command.stdin(Stdio::piped());
+        }
+        let mut child =
+            self.command
+                .spawn()
+                .context(Fail::new("could not start git").hint(
+                    "install it (Debian, Ubuntu: `apt install git`); it must be in /usr/bin or /usr/local/bin",
+                ))?;
+        let input = child.stdin.take().zip(self.stdin);
+        let (mut out, mut err) = (child.stdout.take().context("no stdout")?, child.stderr.take().context("no stderr")?);
+        let work = async {
+            let feed = async {
+                if let Some((mut pipe, bytes)) = input {
+                    // A git that does not want it all says so by its exit status.
+                    let _ = pipe.write_all(&bytes).await;
+                }
+            };
+            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+            let mut capped = (&mut out).take(MAX_DIFF + 1);
+            let ((), read, _) = tokio::join!(feed, capped.read_to_end(&mut stdout), err.read_to_end(&mut stderr));
+            read?;
+            if stdout.len() as u64 > MAX_DIFF {
+                child.kill().await?;
+                bail!("the change is larger than {} MiB as a diff", MAX_DIFF >> 20);
+            }
+            let status = child.wait().await?;
+            Ok(if status.success() { Ok(stdout) } else { Err(message(&stderr)) })
+        };
+        tokio::time::timeout(DEADLINE, work)
+            .await
+            .map_err(|_| anyhow!("git did not end within {} s", DEADLINE.as_secs()))?
+    }
+}
+
+/// The lines of git's stderr that say something, without its prefixes and without credentials.
+fn message(stderr: &[u8]) -> String {
+    let lines: Vec<String> = text(stderr)
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with("hint:"))
+        .map(|line| line.trim_start_matches("fatal: ").trim_start_matches("error: "))
+        .map(|line| {
+            line.split(' ')
+                .map(|word| if word.contains("://") { without_credentials(word) } else { word.into() })
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect();
+    if lines.is_empty() { "nothing, but it failed".into() } else { lines.join("; ") }
+}

@@ -1,0 +1,271 @@
+//! What a command may touch, made once in `main`: environment, paths, configuration and connections. Nothing below
+//! asks the environment itself.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::agent::AgentName;
+use crate::config::{self, Agent, Config, Source};
+use crate::error::Fail;
+use crate::files;
+use crate::systemd::Manager;
+use crate::ui::Ui;
+use crate::unit::Places;
+
+/// Where everything is (design 4; XDG Base Directory Specification).
+#[derive(Debug, Clone)]
+pub struct Paths {
+    pub home: PathBuf,
+    pub config_dir: PathBuf,
+    pub config_home: PathBuf,
+    pub state_dir: PathBuf,
+    pub cache_dir: PathBuf,
+    pub runtime_dir: PathBuf,
+}
+
+impl Paths {
+    pub fn config_file(&self) -> PathBuf {
+        self.config_dir.join("config.toml")
+    }
+
+    pub fn agents_dir(&self) -> PathBuf {
+        self.config_dir.join("agents")
+    }
+
+    pub fn agent_file(&self, name: &AgentName) -> PathBuf {
+        self.agents_dir().join(format!("{name}.toml"))
+    }
+
+    pub fn credentials_dir(&self) -> PathBuf {
+        self.config_dir.join("credentials")
+    }
+
+    pub fn unit_dir(&self) -> PathBuf {
+        self.config_home.join("systemd/user")
+    }
+
+    pub fn environment_file(&self) -> PathBuf {
+        self.config_home.join("environment.d/cicd-toolkit.conf")
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.state_dir.join("store.db")
+    }
+
+    /// What `init` made and set, so that `uninstall` takes back just that.
+    pub fn manifest(&self) -> PathBuf {
+        self.state_dir.join("install.json")
+    }
+
+    /// Where the jobs of the runner, or of one agent, have their directories.
+    pub fn workspace(&self, agent: Option<&AgentName>) -> PathBuf {
+        match agent {
+            Some(name) => self.agent_state(name).join("workspace"),
+            None => self.state_dir.join("workspace"),
+        }
+    }
+
+    /// What the engine keeps between jobs.
+    pub fn engine_home(&self, agent: Option<&AgentName>) -> PathBuf {
+        match agent {
+            Some(name) => self.agent_state(name).join("engine-home"),
+            None => self.state_dir.join("engine-home"),
+        }
+    }
+
+    pub fn agent_state(&self, name: &AgentName) -> PathBuf {
+        self.state_dir.join("agents").join(name.as_str())
+    }
+
+    /// Used where no journal can be read.
+    pub fn log_file(&self) -> PathBuf {
+        self.state_dir.join("runner.log")
+    }
+
+    pub fn runner_socket(&self) -> PathBuf {
+        self.runtime_dir.join("cicd-runner.sock")
+    }
+
+    pub fn agent_socket(&self, name: &AgentName) -> PathBuf {
+        self.runtime_dir.join("cicd-toolkit/agents").join(format!("{name}.sock"))
+    }
+
+    /// The link by which the runner has the name of the deployment guide.
+    pub fn runner_link(&self) -> PathBuf {
+        self.home.join(".local/bin/cicd-runner")
+    }
+}
+
+/// The machine and the user, as this process sees them.
+pub struct Host {
+    pub ui: Ui,
+    pub paths: Paths,
+    pub uid: u32,
+    pub user: String,
+    /// This program's executable, symlinks resolved.
+    pub program: PathBuf,
+    environment: HashMap<String, String>,
+    config_override: Option<PathBuf>,
+}
+
+impl Host {
+    pub fn new(ui: Ui, environment: HashMap<String, String>, config_override: Option<PathBuf>) -> Result<Host> {
+        let uid = rustix::process::getuid().as_raw();
+        let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+        let base = directories::BaseDirs::new()
+            .context(Fail::new("this user has no home directory").hint("set HOME to a directory that you own"))?;
+        let name = |dir: &Path| dir.join("cicd-toolkit");
+        let paths = Paths {
+            home: base.home_dir().to_owned(),
+            config_dir: name(base.config_dir()),
+            config_home: base.config_dir().to_owned(),
+            state_dir: name(base.state_dir().context("no state directory")?),
+            cache_dir: name(base.cache_dir()),
+            // Absent in `su`, cron and the like; logind's place is the same for everybody.
+            runtime_dir: base.runtime_dir().map_or_else(|| PathBuf::from(format!("/run/user/{uid}")), Path::to_owned),
+        };
+        Ok(Host {
+            ui,
+            paths,
+            uid,
+            user: user.map_or_else(|| uid.to_string(), |user| user.name),
+            program: std::env::current_exe().context("could not find this program's own file")?,
+            environment,
+            config_override,
+        })
+    }
+
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    pub async fn manager(&self) -> Result<Manager> {
+        // An address from the environment may belong to another user (`su` keeps it); the runtime directory cannot.
+        let address = self.variable("DBUS_SESSION_BUS_ADDRESS").filter(|_| self.variable("XDG_RUNTIME_DIR").is_some());
+        let owner = std::fs::metadata(&self.paths.runtime_dir).map(|meta| meta.uid());
+        if owner.is_ok_and(|owner| owner != self.uid) {
+            bail!(
+                Fail::new(format!("`{}` belongs to another user", self.paths.runtime_dir.display()))
+                    .hint("XDG_RUNTIME_DIR is left over from somebody else's login; unset it, or log in by ssh")
+            );
+        }
+        Manager::connect(address, &self.paths.runtime_dir).await
+    }
+
+    /// Whether there is a user manager to talk to at all.
+    pub fn has_manager(&self) -> bool {
+        self.paths.runtime_dir.join("systemd/private").exists() || self.paths.runtime_dir.join("bus").exists()
+    }
+
+    /// The user's configuration: the host's layers, then the user's own file (or the one named by `--config`).
+    pub fn config(&self) -> Result<Config> {
+        let own = self.config_override.clone().unwrap_or_else(|| self.paths.config_file());
+        if own.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            return match read_config(&own)? {
+                Some(text) => config::parse_yaml(Source { path: &own, text: &text }),
+                None => {
+                    tracing::warn!("`{}` does not exist; going on with the defaults", own.display());
+                    Ok(Config::default())
+                }
+            };
+        }
+        if self.config_override.is_some() && !own.exists() {
+            bail!(Fail::configuration(format!("the configuration `{}` does not exist", own.display())));
+        }
+        let mut layers = Vec::new();
+        for path in ["/opt/cicd-toolkit/configs/config.toml".into(), "/etc/cicd-toolkit/config.toml".into(), own] {
+            if let Some(text) = read_config(&path)? {
+                layers.push((path, text));
+            }
+        }
+        let sources: Vec<Source<'_>> = layers.iter().map(|(path, text)| Source { path, text }).collect();
+        config::parse_config(&sources)
+    }
+
+    pub fn agents(&self, config: &Config) -> Result<Vec<Agent>> {
+        let mut agents = Vec::new();
+        for file in files::names(&self.paths.agents_dir())? {
+            let Some(name) = file.strip_suffix(".toml") else { continue };
+            let path = self.paths.agents_dir().join(&file);
+            let name: AgentName =
+                name.parse().map_err(|problem| Fail::configuration(format!("`{}`: {problem}", path.display())))?;
+            agents.extend(self.agent(&name, config)?);
+        }
+        Ok(agents)
+    }
+
+    pub fn agent(&self, name: &AgentName, config: &Config) -> Result<Option<Agent>> {
+        let path = self.paths.agent_file(name);
+        match read_config(&path)? {
+            Some(text) => Ok(Some(config::parse_agent(name, Source { path: &path, text: &text }, config)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The agent of that name, or an error that says which ones there are.
+    pub fn known_agent(&self, name: &AgentName, config: &Config) -> Result<Agent> {
+        if let Some(agent) = self.agent(name, config)? {
+            return Ok(agent);
+        }
+        let names: Vec<String> = self.agents(config)?.into_iter().map(|agent| format!("`{}`", agent.name)).collect();
+        let hint = if names.is_empty() {
+            format!("there are none yet; add it with `cicdctl agent add {name} --path DIR`")
+        } else {
+            format!("there are {}; `cicdctl agent list` shows them", names.join(", "))
+        };
+        bail!(Fail::new(format!("there is no agent `{name}`")).hint(hint))
+    }
+
+    /// What the unit files must say about places.
+    pub fn places(&self) -> Result<Places> {
+        for (path, what) in [(&self.program, "this program"), (&self.paths.state_dir, "the state directory")] {
+            if path.to_str().is_none_or(|text| text.chars().any(char::is_control)) {
+                bail!("the path of {what} has characters in it that no unit file can hold: {}", path.display());
+            }
+        }
+        let mut environment = vec![(
+            "PATH".to_owned(),
+            format!(
+                "{}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                self.paths.home.display()
+            ),
+        )];
+        for (name, default) in
+            [("XDG_CONFIG_HOME", ".config"), ("XDG_STATE_HOME", ".local/state"), ("XDG_CACHE_HOME", ".cache")]
+        {
+            if let Some(value) = self.variable(name).filter(|value| Path::new(value) != self.paths.home.join(default)) {
+                environment.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        Ok(Places {
+            program: self.program.clone(),
+            unit_dir: self.paths.unit_dir(),
+            environment_file: self.paths.environment_file(),
+            state_dir: self.paths.state_dir.clone(),
+            cache_dir: self.paths.cache_dir.clone(),
+            environment,
+        })
+    }
+
+    /// An executable by name, on the caller's PATH and in the usual places of the user.
+    pub fn find_program(&self, name: &str) -> Option<PathBuf> {
+        let path = self.variable("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin");
+        let own = [".local/bin", ".claude/local", ".npm-global/bin"].map(|dir| self.paths.home.join(dir));
+        std::env::split_paths(path).chain(own).map(|dir| dir.join(name)).find(|file| {
+            use std::os::unix::fs::PermissionsExt;
+            file.is_absolute()
+                && file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        })
+    }
+}
+
+fn read_config(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(config::unreadable(path, &error)),
+    }
+}

@@ -1,0 +1,212 @@
+//! The runner's life: take the socket from systemd (or bind it), say that it is ready, answer, work on the queue of
+//! its scope, and leave when it is told to or has nothing to do. Runner and agents are the same code with another
+//! scope. Knows nothing of unit files or the command line; it speaks `api` and logs to the journal.
+
+mod routes;
+mod server;
+mod socket;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+
+use crate::agent::AgentName;
+use crate::cage::{Cage, Wish};
+use crate::error::{Exit, Fail};
+use crate::host::Host;
+use crate::store::Store;
+pub use worker::in_scope;
+
+/// Whose jobs a process works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    Runner,
+    Agent(AgentName),
+}
+
+impl Scope {
+    pub fn agent(&self) -> Option<&AgentName> {
+        match self {
+            Scope::Runner => None,
+            Scope::Agent(name) => Some(name),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Scope::Runner => "runner",
+            Scope::Agent(name) => name.as_str(),
+        }
+    }
+}
+
+/// What every task of the process shares.
+pub struct Shared {
+    pub host: Host,
+    pub scope: Scope,
+    pub store: Store,
+    pub cage: Cage,
+    /// Rung when a job was accepted here or somebody knocked.
+    pub work: Notify,
+    /// Rung when an event was written here, so that followers need not wait for their next look.
+    pub news: Notify,
+    pub connections: AtomicU64,
+    pub running: AtomicU64,
+    pub wish: watch::Sender<Wish>,
+    stopping: AtomicBool,
+    last_use: std::sync::Mutex<Instant>,
+}
+
+impl Shared {
+    pub fn new(host: Host, scope: Scope, store: Store, cage: Cage) -> Arc<Shared> {
+        Arc::new(Shared {
+            host,
+            scope,
+            store,
+            cage,
+            work: Notify::new(),
+            news: Notify::new(),
+            connections: AtomicU64::new(0),
+            running: AtomicU64::new(0),
+            wish: watch::channel(Wish::GoOn).0,
+            stopping: AtomicBool::new(false),
+            last_use: std::sync::Mutex::new(Instant::now()),
+        })
+    }
+
+    /// Something happened: the idle time begins anew.
+    fn touch(&self) {
+        *self.last_use.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+    }
+
+    fn idle_for(&self) -> Duration {
+        self.last_use.lock().unwrap_or_else(std::sync::PoisonError::into_inner).elapsed()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.connections.load(Ordering::SeqCst) > 0 || self.running.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// Runs until it is stopped or idle.
+pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
+    let config = host.config()?;
+    let socket_path = match &scope {
+        Scope::Runner => host.paths.runner_socket(),
+        Scope::Agent(name) => host.paths.agent_socket(name),
+    };
+    let listening = socket::listen(&socket_path, from_stdin)?;
+    let store = Store::open(&host.paths.store())?;
+    let _lock = lock(&host, &scope)?;
+    let cage = match host.manager().await {
+        Ok(manager) => Cage::Unit(manager),
+        Err(error) => {
+            tracing::warn!("engines will not be caged: {error:#}");
+            Cage::Child { because: "there is no systemd user manager".into() }
+        }
+    };
+    let (requeued, failed) = store.recover(scope.agent().cloned()).await?;
+    if requeued + failed > 0 {
+        tracing::warn!("{requeued} unfinished jobs are back in the queue, {failed} were given up");
+    }
+    // Only systemd wakes it again, so only under systemd may it leave.
+    let idle_timeout = (listening.is_from_systemd() && !config.runner.idle_timeout.0.is_zero())
+        .then_some(config.runner.idle_timeout.0);
+    let stop_timeout = config.runner.stop_timeout.0;
+    let shared = Shared::new(host, scope, store, cage);
+
+    let closing = Arc::new(Notify::new());
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("ready")]);
+    tracing::info!(
+        "cicdctl {} is ready as {} on {}",
+        env!("CARGO_PKG_VERSION"),
+        shared.scope.name(),
+        listening.describe()
+    );
+
+    let workers = tokio::spawn(worker::work(shared.clone()));
+    let server = tokio::spawn(server::serve(shared.clone(), listening, closing.clone()));
+    let mut pulse = tokio::time::interval(pulse_interval());
+    let why = loop {
+        tokio::select! {
+            _ = term.recv() => break "told to stop",
+            _ = interrupt.recv() => break "interrupted",
+            _ = hangup.recv() => match shared.host.config() {
+                // Every job reads the configuration anew, so there is nothing to swap.
+                Ok(_) => tracing::info!("the configuration is read anew for the next job"),
+                Err(error) => tracing::error!("the new configuration is wrong and will fail the next jobs: {error:#}"),
+            },
+            _ = pulse.tick() => {
+                // The store answers, so the process can do its work: that is what the watchdog is to know.
+                let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
+                let status = if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
+                notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status)]);
+                if idle_timeout.is_some_and(|timeout| queued + running == 0 && !shared.is_busy() && shared.idle_for() >= timeout) {
+                    break "idle; the socket wakes it";
+                }
+            }
+        }
+    };
+    tracing::info!("stopping: {why}");
+    notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("stopping")]);
+    // First no more connections and no more jobs; what runs may end within the stop time; the rest is released.
+    closing.notify_waiters();
+    closing.notify_one();
+    let mut workers = workers;
+    worker::stop_taking(&shared);
+    if tokio::time::timeout(stop_timeout, &mut workers).await.is_err() {
+        tracing::warn!("running jobs did not end in {} s; they go back into the queue", stop_timeout.as_secs());
+        shared.wish.send_replace(Wish::Release);
+        let _ = tokio::time::timeout(Duration::from_secs(10), &mut workers).await;
+    }
+    server.await.context("the server task failed")?
+}
+
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!("could not tell systemd: {error}");
+    }
+}
+
+/// Half the watchdog's time, and often enough to notice idleness.
+fn pulse_interval() -> Duration {
+    sd_notify::watchdog_enabled()
+        .map_or(Duration::from_secs(15), |time| time / 3)
+        .clamp(Duration::from_millis(200), Duration::from_secs(15))
+}
+
+/// One process for a scope: two would take each other's running jobs for those of a crash.
+fn lock(host: &Host, scope: &Scope) -> Result<std::fs::File> {
+    let path: PathBuf = host.paths.state_dir.join(format!(".{}.lock", scope.name()));
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| format!("could not open `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Fail {
+            exit: Exit::TryLater,
+            ..Fail::new(format!("another process of this user already is the {}", scope.name()))
+                .hint("`systemctl --user status 'cicd-*'` shows it")
+        }
+        .into()),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("could not lock `{}`", path.display()))
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Method and path → answer (design 8). Errors are `application/problem+json`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+
+use super::{Scope, Shared};
+use crate::agent::AgentName;
+use crate::api::{Happening, Problem, ReviewRequest, RunnerInfo, client};
+use crate::review::Outcome;
+use crate::store::Cancelled;
+
+/// Largest body of a request, in bytes.
+const MAX_BODY: usize = 1 << 20;
+/// Until a request's body is complete.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a follower's next events are looked for when another process writes them.
+const LOOK: Duration = Duration::from_millis(200);
+/// A comment in the event stream so that a vanished follower is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+type Answer = Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>;
+
+/// What is not an answer with a result.
+enum Refusal {
+    Problem(StatusCode, String),
+    Internal(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Refusal::Internal(error.into())
+    }
+}
+
+fn refuse<T>(status: StatusCode, detail: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Problem(status, detail.into()))
+}
+
+pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
+    match route(&shared, request).await {
+        Ok(answer) => answer,
+        Err(Refusal::Problem(status, detail)) => problem(status, detail),
+        Err(Refusal::Internal(error)) => {
+            tracing::error!("{error:#}");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
+        }
+    }
+}
+
+async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    let path = request.uri().path().to_owned();
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let allowed: &[Method] = match segments[..] {
+        ["review"] => &[Method::POST],
+        ["jobs", _] => &[Method::GET, Method::DELETE],
+        ["healthz" | "readyz" | "metrics" | "openapi.json" | "jobs"] | ["jobs", _, "events"] => &[Method::GET],
+        _ => {
+            return refuse(
+                StatusCode::NOT_FOUND,
+                format!("there is nothing at `{}`; `/openapi.json` says what there is", path.escape_debug()),
+            );
+        }
+    };
+    // HEAD is GET without the body, which hyper leaves out by itself.
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    if !allowed.contains(method) {
+        let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` takes {}", names.join(" and ")));
+        if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
+            answer.headers_mut().insert(header::ALLOW, value);
+        }
+        return Ok(answer);
+    }
+    match (method.clone(), &segments[..]) {
+        (_, ["healthz" | "readyz"]) => info(shared).await,
+        (_, ["metrics"]) => metrics(shared).await,
+        (_, ["openapi.json"]) => Ok(body(StatusCode::OK, "application/json", include_str!("openapi.json"))),
+        (_, ["review"]) => review(shared, request).await,
+        (_, ["jobs"]) => jobs(shared, request.uri().query().unwrap_or_default()).await,
+        (Method::DELETE, ["jobs", id]) => cancel(shared, id).await,
+        (_, ["jobs", id]) => job(shared, id).await,
+        (_, ["jobs", id, _]) => events(shared, id, last_event_id(&request)).await,
+        _ => refuse(StatusCode::NOT_FOUND, "there is nothing here"),
+    }
+}
+
+async fn info(shared: &Shared) -> Result<Answer, Refusal> {
+    let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
+    let info = RunnerInfo {
+        version: env!("CARGO_PKG_VERSION").into(),
+        scope: shared.scope.name().into(),
+        ready: !shared.is_stopping(),
+        queued,
+        running,
+    };
+    // Whoever knocks may have written a job down.
+    shared.work.notify_one();
+    json(StatusCode::OK, &info)
+}
+
+/// OpenMetrics text of what the store knows.
+async fn metrics(shared: &Shared) -> Result<Answer, Refusal> {
+    let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
+    let outcomes = shared.store.outcomes().await?;
+    let mut text =
+        String::from("# TYPE cicd_jobs gauge\n# HELP cicd_jobs Jobs of this process's queue that have not ended.\n");
+    text.push_str(&format!("cicd_jobs{{state=\"queued\"}} {queued}\ncicd_jobs{{state=\"running\"}} {running}\n"));
+    text.push_str("# TYPE cicd_reviews counter\n# HELP cicd_reviews Jobs that have ended, by outcome, of the runner and all agents.\n");
+    for outcome in Outcome::ALL {
+        let count = outcomes.iter().find(|(ended, _)| *ended == outcome).map_or(0, |(_, count)| *count);
+        text.push_str(&format!("cicd_reviews_total{{outcome=\"{outcome}\"}} {count}\n"));
+    }
+    text.push_str("# TYPE cicd_connections gauge\n# HELP cicd_connections Open connections on the socket.\n");
+    text.push_str(&format!("cicd_connections {}\n# EOF\n", shared.connections.load(Ordering::SeqCst)));
+    Ok(body(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text))
+}
+
+async fn review(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    let wants_stream = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/event-stream"));
+    let asked: ReviewRequest = parse(read(request).await?)?;
+    if let Some(problem) = asked.problem() {
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, problem);
+    }
+    if shared.is_stopping() {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the runner is stopping; ask again in a moment");
+    }
+    let agent = owner(shared, &asked)?;
+    let job = shared.store.accept(agent.clone(), asked).await?;
+    tracing::info!(CICD_JOB = %job.id, "job {} accepted: {}", job.id, job.request.subject());
+    match agent {
+        Some(name) if shared.scope.agent() != Some(&name) => knock(shared, name),
+        _ => shared.work.notify_one(),
+    }
+    if wants_stream {
+        return events(shared, &job.id, 0).await;
+    }
+    let mut answer = json(StatusCode::ACCEPTED, &job)?;
+    if let Ok(location) = HeaderValue::from_str(&format!("/jobs/{}", job.id)) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(answer)
+}
+
+/// Whose job it is: the agent named, the agent of the project, or the only agent there is; otherwise the runner's.
+fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<Option<AgentName>, Refusal> {
+    if let Scope::Agent(own) = &shared.scope {
+        return match &asked.agent {
+            Some(other) if other != own => refuse(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("this is the socket of agent `{own}`, not of `{other}`"),
+            ),
+            _ => Ok(Some(own.clone())),
+        };
+    }
+    let agents = shared.host.config().and_then(|config| shared.host.agents(&config))?;
+    if let Some(name) = &asked.agent {
+        if !agents.iter().any(|agent| agent.name == *name) {
+            return refuse(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("there is no agent `{name}`; `cicdctl agent list` shows those there are"),
+            );
+        }
+        return Ok(Some(name.clone()));
+    }
+    if let Some(path) = &asked.path {
+        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let of_path = |of: &std::path::PathBuf| path.starts_with(of.canonicalize().as_ref().unwrap_or(of));
+        return Ok(agents.into_iter().find(|agent| agent.path.as_ref().is_some_and(of_path)).map(|agent| agent.name));
+    }
+    if let Some(repo) = &asked.repo {
+        return Ok(agents.into_iter().find(|agent| agent.repo.as_ref() == Some(repo)).map(|agent| agent.name));
+    }
+    let mut with_project = agents.into_iter().filter(|agent| agent.path.is_some());
+    match (with_project.next(), with_project.next()) {
+        (Some(only), None) => Ok(Some(only.name)),
+        _ => Ok(None),
+    }
+}
+
+/// Wakes the agent whose job was written down. The store is the truth: an agent that cannot be reached now finds the
+/// job when it starts.
+fn knock(shared: &Arc<Shared>, agent: AgentName) {
+    let socket = shared.host.paths.agent_socket(&agent);
+    tokio::spawn(async move {
+        let called = tokio::time::timeout(Duration::from_secs(30), client::Client::new(socket).info()).await;
+        match called {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!("could not wake agent {agent}; its job waits: {error:#}"),
+            Err(_) => tracing::warn!("agent {agent} does not answer; its job waits"),
+        }
+    });
+}
+
+async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
+    let (mut agent, mut limit) = (shared.scope.agent().cloned(), 50);
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        match name {
+            "agent" => {
+                agent = Some(value.parse().map_err(|problem| Refusal::Problem(StatusCode::BAD_REQUEST, problem))?)
+            }
+            "limit" => match value.parse::<u32>() {
+                Ok(number) if (1..=1000).contains(&number) => limit = number,
+                _ => return refuse(StatusCode::BAD_REQUEST, "`limit` must be 1 to 1000"),
+            },
+            _ => return refuse(StatusCode::BAD_REQUEST, format!("unknown parameter `{}`", name.escape_debug())),
+        }
+    }
+    json(StatusCode::OK, &shared.store.jobs(agent, limit).await?)
+}
+
+async fn job(shared: &Shared, id: &str) -> Result<Answer, Refusal> {
+    match shared.store.job(id).await? {
+        Some(job) => json(StatusCode::OK, &job),
+        None => no_such_job(id),
+    }
+}
+
+async fn cancel(shared: &Shared, id: &str) -> Result<Answer, Refusal> {
+    let found = shared.store.cancel(id).await?;
+    shared.news.notify_waiters();
+    match found {
+        Cancelled::NoSuchJob => no_such_job(id),
+        Cancelled::AlreadyEnded => refuse(StatusCode::CONFLICT, format!("job {id} has ended already")),
+        Cancelled::AtOnce => json(StatusCode::OK, &shared.store.job(id).await?),
+        Cancelled::Asked => json(StatusCode::ACCEPTED, &shared.store.job(id).await?),
+    }
+}
+
+fn no_such_job<T>(id: &str) -> Result<T, Refusal> {
+    refuse(StatusCode::NOT_FOUND, format!("there is no job `{}`", id.escape_debug()))
+}
+
+/// The events of a job as a stream (HTML Living Standard, "Server-sent events"), from the one after `after` to its
+/// end.
+async fn events(shared: &Arc<Shared>, id: &str, after: u64) -> Result<Answer, Refusal> {
+    if shared.store.job(id).await?.is_none() {
+        return no_such_job(id);
+    }
+    let state = (shared.clone(), id.to_owned(), after, false);
+    let frames = stream::unfold(state, |(shared, id, mut after, ended)| async move {
+        if ended {
+            return None;
+        }
+        let began = tokio::time::Instant::now();
+        loop {
+            let shared_news = shared.clone();
+            let news = shared_news.news.notified();
+            let events = match shared.store.events(&id, after).await {
+                Ok(events) => events,
+                Err(error) => {
+                    tracing::error!("{error:#}");
+                    return None;
+                }
+            };
+            if let Some(last) = events.last() {
+                after = last.seq;
+                let ended = events.iter().any(|event| matches!(event.what, Happening::Ended { .. }));
+                let mut text = String::new();
+                for event in &events {
+                    if let Ok(data) = serde_json::to_string(event) {
+                        text.push_str(&format!("id: {}\ndata: {data}\n\n", event.seq));
+                    }
+                }
+                return Some((Ok(Frame::data(Bytes::from(text))), (shared, id, after, ended)));
+            }
+            if shared.is_stopping() && shared.running.load(Ordering::SeqCst) == 0 {
+                return None;
+            }
+            if began.elapsed() > KEEP_ALIVE {
+                return Some((Ok(Frame::data(Bytes::from_static(b": still here\n\n"))), (shared, id, after, false)));
+            }
+            tokio::select! {
+                () = news => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    });
+    let mut answer = Response::new(StreamBody::new(frames).boxed_unsync());
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+fn last_event_id(request: &Request<Incoming>) -> u64 {
+    request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+async fn read(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+    let too_large =
+        || Refusal::Problem(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {MAX_BODY} bytes"));
+    if request.body().size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    let limited = Limited::new(request.into_body(), MAX_BODY);
+    match tokio::time::timeout(BODY_TIMEOUT, limited.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => refuse(StatusCode::BAD_REQUEST, format!("the body did not arrive: {error}")),
+        Err(_) => {
+            refuse(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs()))
+        }
+    }
+}
+
+fn parse(body: Bytes) -> Result<ReviewRequest, Refusal> {
+    if body.is_empty() {
+        return refuse(StatusCode::BAD_REQUEST, "the body is empty; send JSON such as {\"pr\": 42}");
+    }
+    serde_json::from_slice(&body)
+        .map_err(|error| Refusal::Problem(StatusCode::BAD_REQUEST, format!("the body is no review request: {error}")))
+}
+
+fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<Answer, Refusal> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    Ok(body(status, "application/json", text))
+}
+
+fn problem(status: StatusCode, detail: String) -> Answer {
+    let title = status.canonical_reason().unwrap_or("error").to_owned();
+    let problem = Problem { kind: "about:blank".into(), title, status: status.as_u16(), detail };
+    let mut text = serde_json::to_vec(&problem).unwrap_or_default();
+    text.push(b'\n');
+    body(status, "application/problem+json", text)
+}
+
+fn body(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()).boxed_unsync());
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}

@@ -1,0 +1,202 @@
+//! Takes jobs of its scope from the queue and runs a bounded number at once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::{Scope, Shared};
+use crate::api::{Happening, Job};
+use crate::cage::{API_KEY, Cage, Wish};
+use crate::config::Config;
+use crate::host::Host;
+use crate::review::{self, Outcome, Review, Setting};
+
+/// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
+const LOOK: Duration = Duration::from_millis(1000);
+
+/// Works until [`stop_taking`] was called and all that runs has ended.
+pub async fn work(shared: Arc<Shared>) {
+    let mut running = JoinSet::new();
+    let mut stopping = shared.wish.subscribe();
+    loop {
+        while running.try_join_next().is_some() {}
+        if *stopping.borrow_and_update() != Wish::GoOn || shared.is_stopping() {
+            break;
+        }
+        // A wrong configuration shows in the job that needs it; it must not stop the queue.
+        let at_once = shared.host.config().map_or(1, |config| config.runner.jobs) as usize;
+        if running.len() < at_once {
+            match shared.store.claim(shared.scope.agent().cloned()).await {
+                Ok(Some(job)) => {
+                    shared.touch();
+                    shared.news.notify_waiters();
+                    shared.running.fetch_add(1, Ordering::SeqCst);
+                    running.spawn(one(shared.clone(), job));
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!("{error:#}");
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                }
+            }
+        }
+        tokio::select! {
+            () = shared.work.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+            Some(_) = running.join_next(), if !running.is_empty() => {}
+            _ = stopping.changed() => {}
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+/// No further job is begun.
+pub fn stop_taking(shared: &Shared) {
+    shared.stopping.store(true, Ordering::SeqCst);
+    shared.work.notify_waiters();
+    shared.work.notify_one();
+}
+
+async fn one(shared: Arc<Shared>, job: Job) {
+    let id = job.id.clone();
+    tracing::info!(CICD_JOB = %id, "job {id} begins: {}", job.request.subject());
+    match review_job(&shared, &job).await {
+        Ok(Some(review)) => {
+            let outcome = review.outcome;
+            let reason = review.reason.clone().map_or(String::new(), |reason| format!(": {reason}"));
+            let findings = crate::quantity::count(review.findings.len(), "finding");
+            match shared.store.finish(&id, review).await {
+                Ok(()) if matches!(outcome, Outcome::Failed) => {
+                    tracing::error!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}{reason}");
+                }
+                Ok(()) => {
+                    tracing::info!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}, {findings}{reason}");
+                }
+                Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
+            }
+        }
+        Ok(None) => {
+            if let Err(error) = shared.store.requeue(&id, "the runner stopped").await {
+                tracing::error!(CICD_JOB = %id, "{error:#}");
+            }
+        }
+        Err(error) => tracing::error!(CICD_JOB = %id, "job {id}: {error:#}"),
+    }
+    shared.running.fetch_sub(1, Ordering::SeqCst);
+    shared.touch();
+    shared.news.notify_waiters();
+    shared.work.notify_one();
+}
+
+async fn review_job(shared: &Arc<Shared>, job: &Job) -> Result<Option<Review>> {
+    let (wish, mut wished) = watch::channel(Wish::GoOn);
+    // Events are written in their order by one task, beside the review.
+    let (tell, mut told) = mpsc::unbounded_channel::<Happening>();
+    let scribe = {
+        let (shared, id) = (shared.clone(), job.id.clone());
+        tokio::spawn(async move {
+            while let Some(what) = told.recv().await {
+                if let Err(error) = shared.store.append(&id, what).await {
+                    tracing::warn!("could not write an event of job {id} down: {error:#}");
+                }
+                shared.news.notify_waiters();
+            }
+        })
+    };
+    let watcher = tokio::spawn(watch_wishes(shared.clone(), job.id.clone(), wish));
+    let review = in_scope(&shared.host, &shared.scope, &shared.cage, job, &mut wished, &mut |what| {
+        // The scribe ends after us.
+        let _ = tell.send(what);
+    })
+    .await;
+    watcher.abort();
+    drop(tell);
+    let _ = scribe.await;
+    Ok(review)
+}
+
+/// Passes on the runner's stop, and a cancellation, which may come from any process by way of the store.
+async fn watch_wishes(shared: Arc<Shared>, id: String, wish: watch::Sender<Wish>) {
+    let mut runner = shared.wish.subscribe();
+    loop {
+        if *runner.borrow_and_update() == Wish::Release {
+            wish.send_replace(Wish::Release);
+            return;
+        }
+        if shared.store.is_cancelled(&id).await.unwrap_or(false) {
+            wish.send_replace(Wish::Cancel);
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK / 4) => {}
+            _ = runner.changed() => {}
+        }
+    }
+}
+
+/// Reviews with the configuration of the scope; a configuration that is wrong fails the job. Used without a runner,
+/// too, and leaves the store alone.
+pub async fn in_scope(
+    host: &Host,
+    scope: &Scope,
+    cage: &Cage,
+    job: &Job,
+    wish: &mut watch::Receiver<Wish>,
+    tell: &mut (dyn FnMut(Happening) + Send),
+) -> Option<Review> {
+    let found = settings(host, scope, cage).await;
+    let (config, project, in_environment) = match found {
+        Ok(found) => found,
+        Err(error) => return Some(failed(job, &format!("{error:#}"))),
+    };
+    let key_file = host.paths.credentials_dir().join(API_KEY.0);
+    let setting = Setting {
+        config: &config,
+        cage,
+        project,
+        cache_dir: &host.paths.cache_dir,
+        workspace: &host.paths.workspace(scope.agent()),
+        engine_home: &host.paths.engine_home(scope.agent()),
+        api_key_file: key_file.exists().then_some(key_file),
+        api_key_in_environment: in_environment,
+        program: &host.program,
+        claude: host.find_program("claude"),
+    };
+    review::run(&job.id, &job.request, &setting, wish, tell).await
+}
+
+async fn settings(host: &Host, scope: &Scope, cage: &Cage) -> Result<(Config, Option<std::path::PathBuf>, bool)> {
+    let user = host.config()?;
+    let agent = match scope.agent() {
+        Some(name) => host.agent(name, &user)?,
+        None => None,
+    };
+    let in_environment = match cage {
+        Cage::Unit(manager) => {
+            manager.environment().await?.iter().any(|variable| variable.starts_with(&format!("{}=", API_KEY.1)))
+        }
+        Cage::Child { .. } => host.variable(API_KEY.1).is_some(),
+    };
+    Ok(match agent {
+        Some(agent) => (agent.config, agent.path, in_environment),
+        None => (user, None, in_environment),
+    })
+}
+
+fn failed(job: &Job, reason: &str) -> Review {
+    Review {
+        job: job.id.clone(),
+        project: String::new(),
+        subject: job.request.subject(),
+        outcome: Outcome::Failed,
+        reason: Some(reason.to_owned()),
+        summary: None,
+        findings: Vec::new(),
+        receipt: review::Receipt::default(),
+    }
+}

@@ -1,0 +1,248 @@
+//! The user's systemd manager over a given connection: reload, enable, start and stop with the job's result, state,
+//! and transient units. Knows nothing of configuration or agents.
+
+mod login;
+mod proxy;
+mod state;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use futures_util::StreamExt;
+use zbus::Connection;
+use zbus::wire::{OwnedObjectPath, Variant};
+
+use crate::error::Fail;
+pub use login::{Linger, linger, set_linger};
+pub use state::{UnitState, exit_status_name};
+
+/// How a unit can be told to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Verb {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verb::Start => "start",
+            Verb::Stop => "stop",
+            Verb::Restart => "restart",
+        }
+    }
+}
+
+/// The user's service manager.
+#[derive(Clone)]
+pub struct Manager {
+    connection: Connection,
+    proxy: proxy::ManagerProxy<'static>,
+}
+
+impl Manager {
+    /// Over the user's bus, or over the manager's private socket where no bus daemon runs.
+    pub async fn connect(bus_address: Option<&str>, runtime_dir: &Path) -> Result<Manager> {
+        let mut causes = Vec::new();
+        let bus = runtime_dir.join("bus");
+        let address =
+            bus_address.map(str::to_owned).or_else(|| bus.exists().then(|| format!("unix:path={}", bus.display())));
+        if let Some(address) = address {
+            match connect_to(zbus::connection::Builder::address(address.as_str())).await {
+                Ok(connection) => return Manager::new(connection).await,
+                Err(error) => causes.push(format!("{address}: {error}")),
+            }
+        }
+        let private = runtime_dir.join("systemd/private");
+        if private.exists() {
+            let address = format!("unix:path={}", private.display());
+            match connect_to(zbus::connection::Builder::address(address.as_str()).p2p()).await {
+                Ok(connection) => return Manager::new(connection).await,
+                Err(error) => causes.push(format!("{address}: {error}")),
+            }
+        }
+        if causes.is_empty() {
+            causes.push(format!("neither `{}` nor `{}` exists", bus.display(), private.display()));
+        }
+        Err(anyhow!(causes.join("; "))).context(Fail::new("could not reach the systemd user manager").hint(
+            "log in by ssh or on the console (not by `su` or `sudo`), or let root run `loginctl enable-linger USER`; \
+                 root can also run `cicdctl --user USER …`",
+        ))
+    }
+
+    pub async fn new(connection: Connection) -> Result<Manager> {
+        let proxy = proxy::ManagerProxy::new(&connection).await?;
+        Ok(Manager { connection, proxy })
+    }
+
+    pub async fn version(&self) -> Result<String> {
+        Ok(self.proxy.version().await?)
+    }
+
+    /// `NAME=VALUE` of the manager's environment block.
+    pub async fn environment(&self) -> Result<Vec<String>> {
+        Ok(self.proxy.environment().await?)
+    }
+
+    pub async fn control_group(&self) -> Result<String> {
+        Ok(self.proxy.control_group().await?)
+    }
+
+    pub async fn reload(&self) -> Result<()> {
+        self.proxy.reload().await.context("could not reload the user manager")
+    }
+
+    pub async fn enable(&self, units: &[&str]) -> Result<()> {
+        self.proxy
+            .enable_unit_files(units, false, false)
+            .await
+            .with_context(|| format!("could not enable {}", quoted(units)))?;
+        Ok(())
+    }
+
+    pub async fn disable(&self, units: &[&str]) -> Result<()> {
+        self.proxy
+            .disable_unit_files(units, false)
+            .await
+            .with_context(|| format!("could not disable {}", quoted(units)))?;
+        Ok(())
+    }
+
+    pub async fn is_enabled(&self, unit: &str) -> bool {
+        self.proxy.get_unit_file_state(unit).await.is_ok_and(|state| state.starts_with("enabled"))
+    }
+
+    /// Lets a unit be started again that failed too often.
+    pub async fn reset_failed(&self, unit: &str) {
+        // A unit that is not loaded has no failure to forget.
+        let _ = self.proxy.reset_failed_unit(unit).await;
+    }
+
+    /// Asks for a change of several units at once and waits for the result of each job; the error of each unit that
+    /// did not follow is beside its name.
+    pub async fn change(&self, verb: Verb, units: &[String]) -> Result<Vec<(String, Result<()>)>> {
+        self.subscribe().await?;
+        let mut removed = self.proxy.receive_job_removed().await?;
+        let calls = units.iter().map(|unit| async move {
+            let job = match verb {
+                Verb::Start => {
+                    self.reset_failed(unit).await;
+                    self.proxy.start_unit(unit, "replace").await
+                }
+                Verb::Stop => self.proxy.stop_unit(unit, "replace").await,
+                Verb::Restart => {
+                    self.reset_failed(unit).await;
+                    self.proxy.restart_unit(unit, "replace").await
+                }
+            };
+            (unit.clone(), job)
+        });
+        let mut results = Vec::new();
+        let mut waiting: Vec<(OwnedObjectPath, String)> = Vec::new();
+        for (unit, job) in futures_util::future::join_all(calls).await {
+            match job {
+                Ok(job) => waiting.push((job, unit)),
+                Err(error) if verb == Verb::Stop && is_no_such_unit(&error) => results.push((unit, Ok(()))),
+                Err(error) => results.push((unit, Err(error.into()))),
+            }
+        }
+        while !waiting.is_empty() {
+            let signal = removed.next().await.context("the connection to the user manager was lost")?;
+            let args = signal.args()?;
+            let Some(index) = waiting.iter().position(|(job, _)| *job == args.job) else { continue };
+            let (_, unit) = waiting.swap_remove(index);
+            let result = match args.result.as_str() {
+                "done" | "skipped" => Ok(()),
+                other => Err(self.why_not(&unit, other).await),
+            };
+            results.push((unit, result));
+        }
+        Ok(results)
+    }
+
+    /// One unit; the error says what systemd gives as the cause.
+    pub async fn change_one(&self, verb: Verb, unit: &str) -> Result<()> {
+        for (_, result) in self.change(verb, &[unit.to_owned()]).await? {
+            result.with_context(|| format!("could not {} `{unit}`", verb.as_str()))?;
+        }
+        Ok(())
+    }
+
+    async fn why_not(&self, unit: &str, job_result: &str) -> anyhow::Error {
+        let state = match self.state(unit).await {
+            Ok(state) => state,
+            Err(error) => return error.context(format!("the job ended with `{job_result}`")),
+        };
+        match job_result {
+            "timeout" => anyhow!("it was not ready in time"),
+            "dependency" => anyhow!("a unit that it needs did not start"),
+            "canceled" => anyhow!("another request took the place of this one"),
+            _ => anyhow!(state.failure()),
+        }
+    }
+
+    async fn subscribe(&self) -> Result<()> {
+        // On the private socket every client is subscribed, and says so by an error.
+        match self.proxy.subscribe().await {
+            Err(error) if !error.to_string().contains("AlreadySubscribed") => {
+                tracing::debug!("could not subscribe to the manager's signals: {error}");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Names of loaded units that match one of the patterns.
+    pub async fn loaded(&self, patterns: &[&str]) -> Result<Vec<String>> {
+        let units = self.proxy.list_units_by_patterns(&[], patterns).await.context("could not list the units")?;
+        Ok(units.into_iter().map(|unit| unit.0).collect())
+    }
+
+    /// State of the unit, loaded for the purpose if need be.
+    pub async fn state(&self, unit: &str) -> Result<UnitState> {
+        let path = self.proxy.load_unit(unit).await.with_context(|| format!("could not load `{unit}`"))?;
+        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection).path(path).build().await?;
+        // The empty name asks for the properties of all interfaces at once.
+        let properties = proxy.get_all("").await.with_context(|| format!("could not read the state of `{unit}`"))?;
+        let mut state = UnitState { name: unit.to_owned(), ..UnitState::default() };
+        state.fill(&properties);
+        Ok(state)
+    }
+
+    /// States of several units, asked for side by side.
+    pub async fn states(&self, units: &[String]) -> Result<Vec<UnitState>> {
+        futures_util::future::try_join_all(units.iter().map(|unit| self.state(unit))).await
+    }
+
+    /// Starts a unit that exists only for this run, and waits until its process runs.
+    pub async fn start_transient(&self, name: &str, properties: &[(&str, Variant<'_>)]) -> Result<()> {
+        self.subscribe().await?;
+        let mut removed = self.proxy.receive_job_removed().await?;
+        let job = self.proxy.start_transient_unit(name, "fail", properties, &[]).await?;
+        while let Some(signal) = removed.next().await {
+            let args = signal.args()?;
+            if args.job == job {
+                if args.result == "done" {
+                    return Ok(());
+                }
+                return Err(self.why_not(name, &args.result).await);
+            }
+        }
+        bail!("the connection to the user manager was lost")
+    }
+}
+
+fn is_no_such_unit(error: &zbus::Error) -> bool {
+    error.to_string().contains("NoSuchUnit")
+}
+
+async fn connect_to(builder: zbus::connection::Builder<'_>) -> Result<Connection> {
+    let connect = builder.method_timeout(Duration::from_secs(90)).build();
+    Ok(tokio::time::timeout(Duration::from_secs(10), connect).await.map_err(|_| anyhow!("no answer in 10 s"))??)
+}
+
+fn quoted(units: &[&str]) -> String {
+    units.iter().map(|unit| format!("`{unit}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,170 @@
+//! The one writer to stdout and stderr, decided once: what is data, what is progress, whether there is colour,
+//! and whether there is somebody to ask.
+
+use std::io::{IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Result, bail};
+
+use crate::error::Fail;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ColorChoice {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How this invocation talks to its user.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    pub json: bool,
+    quiet: bool,
+    verbose: bool,
+    yes: bool,
+    stdout_color: bool,
+    stderr_color: bool,
+    interactive: bool,
+    width: usize,
+}
+
+pub struct Options {
+    pub json: bool,
+    pub quiet: bool,
+    pub verbose: bool,
+    pub yes: bool,
+    pub color: ColorChoice,
+    pub no_color_variable: bool,
+}
+
+impl Ui {
+    pub fn new(options: &Options) -> Self {
+        let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        let color = |terminal: bool| match options.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && !options.no_color_variable,
+        };
+        let width = rustix::termios::tcgetwinsize(&stdout)
+            .ok()
+            .filter(|_| stdout.is_terminal())
+            .map(|size| usize::from(size.ws_col))
+            .filter(|columns| *columns >= 20)
+            .unwrap_or(100);
+        Ui {
+            json: options.json,
+            quiet: options.quiet,
+            verbose: options.verbose,
+            yes: options.yes,
+            stdout_color: color(stdout.is_terminal()),
+            stderr_color: color(stderr.is_terminal()),
+            interactive: stdin.is_terminal() && stderr.is_terminal(),
+            width,
+        }
+    }
+
+    /// Somebody sits at a terminal and has not said `--yes`.
+    pub fn can_ask(&self) -> bool {
+        self.interactive && !self.yes && !self.json
+    }
+
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    pub fn color(&self) -> bool {
+        self.stdout_color
+    }
+
+    /// What a pipe wants: to stdout, as it is.
+    pub fn data(&self, text: &str) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+
+    pub fn data_json<T: serde::Serialize>(&self, value: &T) -> Result<()> {
+        self.data(&serde_json::to_string_pretty(value)?)
+    }
+
+    /// What was done or is going on: to stderr, unless `--quiet`.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            self.stderr_line(text);
+        }
+    }
+
+    /// Only with `--verbose`.
+    pub fn detail(&self, text: &str) {
+        if self.verbose && !self.quiet {
+            self.stderr_line(&self.paint_stderr(text, dim()));
+        }
+    }
+
+    pub fn warn(&self, text: &str) {
+        self.stderr_line(&format!("{} {text}", self.paint_stderr("warning:", yellow().bold())));
+    }
+
+    pub fn error(&self, error: &anyhow::Error) {
+        let text = crate::error::describe(error);
+        let text = text.strip_prefix("error:").unwrap_or(&text);
+        self.stderr_line(&format!("{}{text}", self.paint_stderr("error:", red().bold())));
+    }
+
+    /// Asks; `--yes` answers. Without a terminal and without `--yes` it stops and says so.
+    pub fn confirm(&self, question: &str) -> Result<bool> {
+        if self.yes {
+            return Ok(true);
+        }
+        if !self.can_ask() {
+            bail!(
+                Fail::usage(format!("a question needs an answer and there is no terminal: {question}"))
+                    .hint("pass `--yes` to go on without being asked, or `--dry-run` to only see the plan")
+            );
+        }
+        Ok(dialoguer::Confirm::new().with_prompt(question).default(true).interact()?)
+    }
+
+    /// Colours a piece of data for stdout.
+    pub fn paint(&self, text: &str, style: Style) -> String {
+        paint(text, style, self.stdout_color)
+    }
+
+    fn paint_stderr(&self, text: &str, style: Style) -> String {
+        paint(text, style, self.stderr_color)
+    }
+
+    fn stderr_line(&self, text: &str) {
+        // Nobody is left to tell when stderr is gone.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+}
+
+fn paint(text: &str, style: Style, color: bool) -> String {
+    if color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
+pub fn green() -> Style {
+    AnsiColor::Green.on_default()
+}
+
+pub fn yellow() -> Style {
+    AnsiColor::Yellow.on_default()
+}
+
+pub fn red() -> Style {
+    AnsiColor::Red.on_default()
+}
+
+pub fn dim() -> Style {
+    Style::new().dimmed()
+}
+
+pub fn bold() -> Style {
+    Style::new().bold()
+}

@@ -1,0 +1,109 @@
+//! Values as systemd reads them back. Pure.
+//!
+//! In a unit file (systemd.syntax(7), systemd.unit(5) "Specifiers") `%` begins a specifier, and inside quotes a
+//! backslash begins a C escape; on a command line (systemd.service(5) "Command lines") `$` begins a variable, too. A
+//! file of environment.d(5) knows no specifier, but expands `$`.
+//!
+//! A value in a template always stands between double quotes, unless it is a number or a fixed word.
+
+use std::fmt::{self, Write};
+
+use askama::filters::Escaper;
+
+/// Escapes for a quoted value in a unit file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnitFile;
+
+impl Escaper for UnitFile {
+    fn write_escaped_str<W: Write>(&self, mut dest: W, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '%' => dest.write_str("%%")?,
+                '\\' => dest.write_str("\\\\")?,
+                '"' => dest.write_str("\\\"")?,
+                // A newline would begin a new setting. Values are refused before they come here; this is the net.
+                c if c.is_control() => return Err(fmt::Error),
+                c => dest.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Escapes for a quoted value in a file of environment.d.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EnvironmentFile;
+
+impl Escaper for EnvironmentFile {
+    fn write_escaped_str<W: Write>(&self, mut dest: W, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '$' => dest.write_str("$$")?,
+                '\\' => dest.write_str("\\\\")?,
+                '"' => dest.write_str("\\\"")?,
+                '`' => dest.write_str("\\`")?,
+                c if c.is_control() => return Err(fmt::Error),
+                c => dest.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value of `ExecStart=`, which escapes itself (`|safe` in the templates): every word quoted where need be, `$` and `%` literal, except that a word `%i` stays the specifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine(pub Vec<String>);
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, word) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_char(' ')?;
+            }
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '=' | ':' | ',');
+            if word == "%i" || (!word.is_empty() && word.chars().all(plain)) {
+                f.write_str(word)?;
+            } else {
+                f.write_char('"')?;
+                UnitFile.write_escaped_str(&mut *f, &word.replace('$', "$$"))?;
+                f.write_char('"')?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(text: &str) -> String {
+        let mut out = String::new();
+        UnitFile.write_escaped_str(&mut out, text).unwrap();
+        out
+    }
+
+    #[test]
+    fn specifiers_quotes_and_backslashes_lose_their_meaning() {
+        assert_eq!(unit(r#"50% of "C:\x" costs $5"#), r#"50%% of \"C:\\x\" costs $5"#);
+    }
+
+    #[test]
+    fn a_newline_cannot_become_a_setting() {
+        assert!(UnitFile.write_escaped_str(String::new(), "a\nExecStart=/bin/sh").is_err());
+        assert!(EnvironmentFile.write_escaped_str(String::new(), "a\nLD_PRELOAD=x").is_err());
+    }
+
+    #[test]
+    fn a_command_line_is_words_that_systemd_does_not_expand() {
+        let line = CommandLine(["/opt/a b/$x%y", "run", "--session-id", "%i", ""].map(str::to_owned).into());
+        assert_eq!(line.to_string(), r#""/opt/a b/$$x%%y" run --session-id %i """#);
+    }
+
+    #[test]
+    fn environment_d_does_not_expand_dollars() {
+        let mut out = String::new();
+        EnvironmentFile.write_escaped_str(&mut out, r#"a$HOME "b" \ `id` 5%"#).unwrap();
+        assert_eq!(out, r#"a$$HOME \"b\" \\ \`id\` 5%"#);
+    }
+}

@@ -1,0 +1,193 @@
+//! What should be against what is there: a plan that can be shown, tested and thrown away. Pure.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::UnitFile;
+
+const MARK: &str = "# cicdctl-digest: ";
+
+/// Puts the header before a generated text: who wrote it, what changes it, and a digest of all that follows, by which
+/// a hand edit is noticed.
+pub fn with_header(text: &str, command: &str) -> String {
+    let body = format!("{}\n", text.trim_end_matches('\n'));
+    format!(
+        "# Written by cicdctl; `{command}` rewrites it from the configuration.\n\
+         # For settings of your own make a drop-in beside it; an edit here is noticed and kept.\n\
+         {MARK}{}\n\n{body}",
+        digest(&body)
+    )
+}
+
+/// Whose a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authorship {
+    /// As cicdctl wrote it.
+    Ours,
+    /// Written by cicdctl, edited since.
+    Edited,
+    Foreign,
+}
+
+pub fn authorship(text: &str) -> Authorship {
+    let Some((_, rest)) = text.split_once(MARK) else { return Authorship::Foreign };
+    let Some((wanted, body)) = rest.split_once("\n\n") else { return Authorship::Edited };
+    if wanted == digest(body) { Authorship::Ours } else { Authorship::Edited }
+}
+
+fn digest(body: &str) -> String {
+    hex::encode(&Sha256::digest(body.as_bytes())[..16])
+}
+
+/// What one file needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Create,
+    /// Ours and unedited: brought up to date.
+    Update {
+        old: String,
+    },
+    Remove {
+        old: String,
+    },
+    /// Edited by hand or not ours: left as it is unless forced.
+    Keep {
+        old: String,
+        authorship: Authorship,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub file: UnitFile,
+    pub action: Action,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub changes: Vec<Change>,
+}
+
+impl Plan {
+    /// Compares the files that should be with those that are there; `present` also holds files of ours that should
+    /// not be there any more.
+    pub fn new(wanted: Vec<UnitFile>, present: &[(PathBuf, String)], force: bool) -> Plan {
+        let text_of = |path: &Path| present.iter().find(|(there, _)| there == path).map(|(_, text)| text.clone());
+        let mut changes = Vec::new();
+        for (path, old) in present {
+            if wanted.iter().any(|file| file.path == *path) {
+                continue;
+            }
+            let file = UnitFile { path: path.clone(), text: String::new(), mode: 0o644 };
+            match authorship(old) {
+                Authorship::Foreign => {}
+                Authorship::Edited if !force => {
+                    let action = Action::Keep { old: old.clone(), authorship: Authorship::Edited };
+                    changes.push(Change { file, action });
+                }
+                _ => changes.push(Change { file, action: Action::Remove { old: old.clone() } }),
+            }
+        }
+        for file in wanted {
+            let action = match text_of(&file.path) {
+                None => Action::Create,
+                Some(old) if old == file.text => continue,
+                Some(old) => match authorship(&old) {
+                    Authorship::Ours => Action::Update { old },
+                    _ if force => Action::Update { old },
+                    authorship => Action::Keep { old, authorship },
+                },
+            };
+            changes.push(Change { file, action });
+        }
+        Plan { changes }
+    }
+
+    /// Nothing would be written or removed.
+    pub fn is_empty(&self) -> bool {
+        self.changes.iter().all(|change| matches!(change.action, Action::Keep { .. }))
+    }
+
+    /// Files that were edited by hand, or that were there before us.
+    pub fn kept(&self) -> impl Iterator<Item = (&Path, Authorship)> {
+        self.changes.iter().filter_map(|change| match &change.action {
+            Action::Keep { authorship, .. } => Some((change.file.path.as_path(), *authorship)),
+            _ => None,
+        })
+    }
+
+    /// A line for each file, with a diff below what exists already when `diffs` is set.
+    pub fn describe(&self, diffs: bool) -> String {
+        let mut text = String::new();
+        for Change { file, action } in &self.changes {
+            let path = file.path.display();
+            let (verb, old, new) = match action {
+                Action::Create => ("create", "", file.text.as_str()),
+                Action::Update { old } => ("update", old.as_str(), file.text.as_str()),
+                Action::Remove { old } => ("remove", old.as_str(), ""),
+                Action::Keep { old, authorship: Authorship::Edited } => {
+                    ("keep (edited)", old.as_str(), file.text.as_str())
+                }
+                Action::Keep { old, .. } => ("keep (not ours)", old.as_str(), file.text.as_str()),
+            };
+            text.push_str(&format!("  {verb} {path}\n"));
+            if diffs {
+                let diff = similar::TextDiff::from_lines(old, new);
+                for line in diff.unified_diff().context_radius(2).to_string().lines() {
+                    text.push_str(&format!("      {line}\n"));
+                }
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> UnitFile {
+        UnitFile { path: path.into(), text: with_header(text, "cicdctl apply"), mode: 0o644 }
+    }
+
+    #[test]
+    fn a_second_run_has_nothing_to_do() {
+        let wanted = file("/u/a.service", "[Service]\n");
+        let present = [(wanted.path.clone(), wanted.text.clone())];
+        assert_eq!(Plan::new(vec![wanted], &present, false), Plan::default());
+    }
+
+    #[test]
+    fn what_is_ours_is_updated_and_what_was_edited_is_kept_unless_forced() {
+        let old = file("/u/a.service", "[Service]\nRestart=no\n").text;
+        let wanted = file("/u/a.service", "[Service]\nRestart=always\n");
+        let plan = Plan::new(vec![wanted.clone()], &[(wanted.path.clone(), old.clone())], false);
+        assert_eq!(plan.changes[0].action, Action::Update { old: old.clone() });
+
+        let edited = format!("{old}Nice=5\n");
+        assert_eq!(authorship(&edited), Authorship::Edited);
+        let plan = Plan::new(vec![wanted.clone()], &[(wanted.path.clone(), edited.clone())], false);
+        assert!(plan.is_empty());
+        assert_eq!(plan.kept().count(), 1);
+        assert!(plan.describe(true).contains("keep (edited) /u/a.service"), "{}", plan.describe(true));
+        assert!(plan.describe(true).contains("-Nice=5"));
+        assert!(!Plan::new(vec![wanted.clone()], &[(wanted.path, edited)], true).is_empty());
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_neither_overwritten_nor_removed() {
+        let wanted = file("/u/a.service", "[Service]\n");
+        let foreign = "[Service]\nExecStart=/bin/true\n".to_owned();
+        let plan = Plan::new(vec![wanted.clone()], &[(wanted.path.clone(), foreign.clone())], false);
+        assert_eq!(plan.kept().next().map(|(_, whose)| whose), Some(Authorship::Foreign));
+        assert_eq!(Plan::new(Vec::new(), &[(wanted.path, foreign)], true), Plan::default());
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_removed() {
+        let gone = file("/u/cicd-agent@x.service.d/50-cicdctl.conf", "[Service]\n");
+        let plan = Plan::new(Vec::new(), &[(gone.path.clone(), gone.text.clone())], false);
+        assert_eq!(plan.changes[0].action, Action::Remove { old: gone.text });
+    }
+}
