@@ -66,7 +66,9 @@ pub fn agreed(host: &Host, plan: &Plan, also: &[String], changing: Changing, ask
         return Ok(true);
     }
     host.ui.say("This will be done:");
-    host.ui.say(plan.describe(false).trim_end());
+    for line in plan.describe(false).lines() {
+        host.ui.say(line);
+    }
     for line in also {
         host.ui.say(&format!("  {line}"));
     }

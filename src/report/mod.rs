@@ -201,6 +201,12 @@ fn left_out(receipt: &Receipt, max: usize) -> Vec<LeftOut> {
             }
         }
     }
+    // Where an engine failed nothing was seen, and one reason says it all.
+    if receipt.seen() == 0 && missed.len() > 1 && missed.iter().all(|file| file.reason == missed[0].reason) {
+        let what = count(missed.len(), "file");
+        missed.truncate(1);
+        missed[0].what = what;
+    }
     let further = missed.len().saturating_sub(max);
     missed.truncate(max);
     if further > 0 {

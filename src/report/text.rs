@@ -1,7 +1,7 @@
 //! A review for a terminal.
 //!
 //! What others wrote is indented or stands behind a word of ours, so that no line of theirs can pass for one of ours:
-//! the verdict stands at the left edge, last, and first as well where the change is not wholly reviewed.
+//! the verdict stands at the left edge, last, and first as well where the change is not wholly reviewed and there is something to read in between.
 
 use anstyle::{AnsiColor, Effects};
 
@@ -16,6 +16,12 @@ const MAX_MISSED: usize = 20;
 
 pub fn render(review: &Review, style: Style) -> String {
     let mut page = Page { text: String::new(), style };
+    // Where no engine ran there is nothing to read in between, and once is enough.
+    let one_line = review.receipt.engine.is_none() && review.receipt.files.is_empty();
+    if review.outcome != Outcome::Reviewed && one_line {
+        page.verdict(review, &headline(review));
+        return page.text;
+    }
     if review.outcome != Outcome::Reviewed {
         page.verdict(review, &headline(review));
         page.blank();
@@ -331,9 +337,6 @@ not wholly reviewed (partial): 1 of 4 files was not seen: `src/big.rs` (over the
         assert_eq!(
             render(&sample::failed(), PLAIN),
             "\
-not reviewed (failed): the engine ended with signal 9
-
-time: 42 ms
 not reviewed (failed): the engine ended with signal 9
 "
         );

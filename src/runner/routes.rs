@@ -321,7 +321,10 @@ fn parse(body: Bytes) -> Result<ReviewRequest, Refusal> {
     if body.is_empty() {
         return refuse(StatusCode::BAD_REQUEST, "the body is empty; send JSON such as {\"pr\": 42}");
     }
-    serde_json::from_slice(&body)
+    // Serde would take a list for the fields in their order.
+    let value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body)
+        .map_err(|error| Refusal::Problem(StatusCode::BAD_REQUEST, format!("the body is no JSON object: {error}")))?;
+    serde_json::from_value(value.into())
         .map_err(|error| Refusal::Problem(StatusCode::BAD_REQUEST, format!("the body is no review request: {error}")))
 }
 

@@ -94,12 +94,13 @@ impl Manager {
         self.proxy.reload().await.context("could not reload the user manager")
     }
 
+    /// Makes units start with the manager. The links that this makes are known to it only after another reload.
     pub async fn enable(&self, units: &[&str]) -> Result<()> {
         self.proxy
             .enable_unit_files(units, false, false)
             .await
             .with_context(|| format!("could not enable {}", quoted(units)))?;
-        Ok(())
+        self.reload().await
     }
 
     pub async fn disable(&self, units: &[&str]) -> Result<()> {

@@ -65,7 +65,10 @@ pub(super) static RULES: &[Rule] = &[
             let branch = pattern!(
                 r#"^\s*(?:-\s+)?uses:\s*["']?([\w.-]+/[\w./-]+@(?:master|main|develop|dev|trunk|HEAD|latest))["']?\s*$"#
             );
-            branch.first(at.code()).map(Hit::shown)
+            let action = branch.first(at.code())?;
+            // these tell their users to name the branch
+            let asked_for = ["dtolnay/rust-toolchain@", "google/oss-fuzz/"];
+            (!asked_for.iter().any(|start| action.starts_with(start))).then(|| Hit::shown(action))
         }),
     },
     Rule {
@@ -210,6 +213,7 @@ pub(super) fn cases() -> Vec<super::Case> {
         fires("actions-branch-pin", path, "        uses: acme/flows/.github/workflows/a.yml@main # ours"),
         quiet("actions-branch-pin", path, "      - uses: actions/checkout@v4"),
         quiet("actions-branch-pin", path, "      - uses: dtolnay/rust-toolchain@stable"),
+        quiet("actions-branch-pin", path, "      - uses: dtolnay/rust-toolchain@master"),
         quiet("actions-branch-pin", path, "      - uses: ./.github/actions/main"),
         quiet("actions-branch-pin", path, "      # - uses: acme/deploy@master"),
         fires("actions-write-all", path, "permissions: write-all"),

@@ -62,12 +62,16 @@ pub(super) static RULES: &[Rule] = &[
         check: Check::Line(
             &["verify_signature", "algorithm", "insecure_disable_signature_validation", "jwt.decode"],
             |at| {
-                let option = pattern!(r#"["']?\bverify_signature["']?\s*[:=]\s*(?:False|false)\b"#);
-                let none = pattern!(r#"(?i)\balgorithms?["']?\s*[:=]\s*\[?\s*["']none["']"#);
-                let call = pattern!(
-                    r"\bjwt\.decode\s*\(.*\bverify\s*=\s*False\b|\binsecure_disable_signature_validation\s*\(\s*\)"
+                // a name that is not quoted must be code, and not part of a longer string
+                let quoted = pattern!(
+                    r#"["']verify_signature["']\s*(?::|=>)\s*(?i:false)\b|["']algorithms?["']\s*(?::|=>)\s*\[?\s*["'](?i:none)["']"#
                 );
-                Hit::when(option.is_match(at.code()) || none.is_match(at.code()) || call.is_match(at.bare()))
+                let named = pattern!(r#"\balgorithms?\s*[:=]\s*\[?\s*["'](?i:none)["']"#);
+                let call = pattern!(
+                    r"\bjwt\.decode\s*\(.*\bverify\s*=\s*False\b|\binsecure_disable_signature_validation\s*\(\s*\)|\bverify_signature\s*[:=]\s*(?i:false)\b"
+                );
+                let named = named.is_match(at.code()) && at.bare().contains("algorithm");
+                Hit::when(named || quoted.is_match(at.code()) || call.is_match(at.bare()))
             },
         ),
     },
@@ -83,9 +87,8 @@ pub(super) static RULES: &[Rule] = &[
         },
         scope: Scope::code(&[Lang::Python]),
         check: Check::Line(&["debug"], |at| {
-            Hit::when(
-                pattern!(r"\b(?:app|application|server|socketio)\.run\s*\(.*\bdebug\s*=\s*True\b").is_match(at.bare()),
-            )
+            let debug = pattern!(r"\b(?:app|application|server|socketio)\.run\s*\(.*\bdebug\s*=\s*True\b");
+            Hit::when(debug.is_match(at.bare()))
         }),
     },
     Rule {
@@ -98,13 +101,12 @@ pub(super) static RULES: &[Rule] = &[
             explanation: "Between the choice of the name and the opening of the file another user can put a link there. Use a \
                           call that opens the file itself (`mkstemp`, `NamedTemporaryFile`).",
         },
-        scope: Scope::code(&[Lang::Python, Lang::C, Lang::Perl, Lang::Php]),
+        scope: Scope::code(&[Lang::Python, Lang::C]),
         check: Check::Line(&["mktemp", "tmpnam", "tempnam"], |at| {
             let call = match at.subject.lang {
                 Lang::Python => pattern!(r"\btempfile\.mktemp\s*\(|\bos\.tempnam\s*\("),
-                // PHP's tempnam makes the file
-                Lang::Php => return None,
-                _ => pattern!(r"(?:^|[^.\w>])(?:mktemp|tmpnam|tempnam)\s*\(\s*[^)]"),
+                // behind a star it is declared
+                _ => pattern!(r"(?:^|[^.\w>*:\s]\s*|^\s+)(?:mktemp|tmpnam|tempnam)\s*\(\s*[^)]"),
             };
             Hit::when(call.is_match(at.bare()))
         }),
@@ -140,12 +142,15 @@ pub(super) static RULES: &[Rule] = &[
             if !all.is_match(at.bare()) || !at.comment().is_empty() {
                 return None;
             }
+            // a bare `except` also keeps the program from being stopped
+            let bare = pattern!(r"\bexcept\s*:|BaseException").is_match(at.bare());
+            let severity = if bare { Severity::Medium } else { Severity::Low };
             if pattern!(r":\s*(?:pass|\.\.\.)\s*$").is_match(at.bare()) {
-                return Some(Hit::default());
+                return Some(Hit::default().severity(severity));
             }
             let next = at.after().next()?;
             let dropped = pattern!(r"^\s*(?:pass|\.\.\.)\s*$").is_match(next.bare()) && next.comment().is_empty();
-            dropped.then(|| Hit::lines(at.number(), next.number()))
+            dropped.then(|| Hit::lines(at.number(), next.number()).severity(severity))
         }),
     },
     Rule {
@@ -176,17 +181,12 @@ pub(super) static RULES: &[Rule] = &[
             title: "Default value is shared by all calls",
             severity: Severity::Medium,
             category: Category::Correctness,
-            confidence: 0.7,
+            confidence: 0.85,
             explanation: "The list or dictionary is made once, when the function is defined, so what one call puts into it the \
                           next call finds there. Default to `None` and make a new one inside.",
         },
         scope: Scope::code(&[Lang::Python]),
-        check: Check::Line(&["def "], |at| {
-            let default = pattern!(
-                r"^\s*(?:async\s+)?def\s+\w+\s*\(.*[\w\]]\s*=\s*(?:\[\s*\]|\{\s*\}|list\(\)|dict\(\)|set\(\))\s*[,)]"
-            );
-            Hit::when(default.is_match(at.bare()))
-        }),
+        check: Check::Line(&["def "], mutable_default),
     },
     Rule {
         info: RuleInfo {
@@ -251,6 +251,36 @@ fn weak_hash(at: &At<'_>) -> Option<Hit> {
     Hit::when((of_password.is_match(at.bare()) || node.is_match(at.code())) && !pwned())
 }
 
+/// Most such defaults are only read: the body must be seen to change or keep the value.
+fn mutable_default(at: &At<'_>) -> Option<Hit> {
+    let head = pattern!(r"^\s*(?:async\s+)?def\s+\w+\s*\(");
+    let default =
+        pattern!(r"[(,]\s*([A-Za-z_]\w*)\s*(?::[^=]*)?=\s*(?:\[\s*\]|\{\s*\}|list\(\)|dict\(\)|set\(\))\s*(?:[,)]|$)");
+    if !head.is_match(at.bare()) {
+        return None;
+    }
+    // `_cache={}` is shared on purpose
+    let meant = pattern!(r"(?i)^_|cache|memo|seen");
+    let names: Vec<&str> = default.all(at.bare()).filter(|name| !meant.is_match(name)).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let changed = pattern!(
+        r"\b([A-Za-z_]\w*)(?:\.(?:append|extend|insert|add|update|setdefault|pop|popitem|remove|clear|sort)\(|\[[^\]]*\]\s*[+|-]?=[^=]|\s*\+=)"
+    );
+    let kept = pattern!(r"\bself\.\w+\s*=\s*([A-Za-z_]\w*)\s*$");
+    let indent = |text: &str| text.len() - text.trim_start().len();
+    let own = indent(at.text());
+    let mut body = at.after().take(60).take_while(|line| {
+        line.text().trim().is_empty() || indent(line.text()) > own || line.text().trim_start().starts_with(')')
+    });
+    let found = body.any(|line| {
+        let mut touched = changed.all(line.bare()).chain(kept.all(line.bare()));
+        touched.any(|name| names.contains(&name))
+    });
+    Hit::when(found)
+}
+
 fn empty_catch(at: &At<'_>) -> Option<Hit> {
     let opens = pattern!(r"\bcatch\s*(?:\(([^()]*(?:\([^()]*\))?[^()]*)\))?\s*\{\s*(?:\}.*)?$");
     let code = at.bare();
@@ -299,6 +329,8 @@ pub(super) fn cases() -> Vec<super::Case> {
         quiet("code-weak-random", "a.py", "token = secrets.choice(ALPHABET)"),
         quiet("code-weak-random", "a.py", "token = random.SystemRandom().choice(ALPHABET)"),
         fires("code-jwt-unverified", "a.py", "claims = jwt.decode(t, options={\"verify_signature\": False})"),
+        fires("code-jwt-unverified", "a.ts", "sign(claims, '', { \"algorithm\": \"none\" });"),
+        quiet("code-jwt-unverified", "a.rs", "let bad = \"verify(t, { algorithms: ['none'] })\";"),
         fires("code-jwt-unverified", "a.js", "jwt.verify(t, key, { algorithms: ['none'] });"),
         quiet("code-jwt-unverified", "a.py", "claims = jwt.decode(t, key, algorithms=[\"RS256\"])"),
         quiet("code-jwt-unverified", "a.js", "const options = { algorithm: 'nonesuch' };"),
@@ -309,6 +341,7 @@ pub(super) fn cases() -> Vec<super::Case> {
         fires("code-temporary-name", "a.c", "char *name = tmpnam(buffer);"),
         quiet("code-temporary-name", "a.py", "fd, path = tempfile.mkstemp()"),
         quiet("code-temporary-name", "a.sh", "dir=$(mktemp -d)"),
+        quiet("code-temporary-name", "a.h", "char *tmpnam(char *);"),
         fires("c-gets", "a.c", "    gets(line);"),
         quiet("c-gets", "a.c", "    fgets(line, sizeof line, stdin);"),
         quiet("c-gets", "a.cpp", "    reader.gets(line);"),
@@ -324,10 +357,16 @@ pub(super) fn cases() -> Vec<super::Case> {
         quiet("code-empty-catch", "a.ts", "} catch (e) {\n  // gone already\n}\n"),
         quiet("code-empty-catch", "a.ts", "} catch (e) {\n  log(e);\n}\n"),
         quiet("code-empty-catch", "a.ts", "promise.catch(() => {});"),
-        fires("python-mutable-default", "a.py", "def add(item, to=[]):"),
-        fires("python-mutable-default", "a.py", "    async def f(self, a: dict[str, int] = {}, b=1):"),
-        quiet("python-mutable-default", "a.py", "def add(item, to=None):"),
-        quiet("python-mutable-default", "a.py", "def add(item, to=()):"),
+        fires("python-mutable-default", "a.py", "def add(item, to=[]):\n    to.append(item)\n"),
+        fires(
+            "python-mutable-default",
+            "a.py",
+            "    async def f(self, a: dict[str, int] = {}, b=1):\n        self.a = a\n",
+        ),
+        quiet("python-mutable-default", "a.py", "def read(name, _cache={}):\n    _cache[name] = 1\n"),
+        quiet("python-mutable-default", "a.py", "def add(item, to=None):\n    to.append(item)\n"),
+        quiet("python-mutable-default", "a.py", "def names(item, of={}):\n    return of.get(item)\n"),
+        quiet("python-mutable-default", "a.py", "def names(of=[]):\n    pass\n\ndef add(of):\n    of.append(1)\n"),
         quiet("python-mutable-default", "a.py", "x = default(to=[])"),
         fires("python-is-literal", "a.py", "if mode is 'fast':"),
         fires("python-is-literal", "a.py", "    assert n is not 0"),

@@ -79,7 +79,7 @@ pub(super) static RULES: &[Rule] = &[
             explanation: "`dbg!` prints to standard error in release builds too, values and source position included. Remove it, \
                           or use the logger of the project.",
         },
-        scope: Scope::code(&[Lang::Rust]).and_tests(),
+        scope: Scope::code(&[Lang::Rust]),
         check: Check::Line(&["dbg!"], |at| {
             Hit::when(pattern!(r"(?:^|[^\w:!])(?:std::)?dbg!\s*[(\[{]").is_match(at.bare()))
         }),
@@ -162,7 +162,7 @@ pub(super) static RULES: &[Rule] = &[
             let print = pattern!(
                 r#"\b(?:fmt\.Print(?:ln|f)?|println)\(\s*["`](?:(?i:debug)\b|XXX|[Hh]ere\b|HERE|[=>*#-]{3,}\s*(?:"|`|\w+\s*(?::|"|`)))"#
             );
-            Hit::when(print.is_match(at.code()))
+            Hit::when(print.is_match(at.code()) && pattern!(r"\b[pP]rint(?:ln|f)?\(").is_match(at.bare()))
         }),
     },
 ];
@@ -210,6 +210,7 @@ pub(super) fn cases() -> Vec<super::Case> {
         quiet("rust-dbg", "src/a.rs", "    // dbg!(f());"),
         quiet("rust-dbg", "src/a.rs", "    let text = \"dbg!(x)\";"),
         quiet("rust-dbg", "src/a.rs", "    log_dbg!(x);"),
+        quiet("rust-dbg", "src/a.rs", "mod tests {\n    fn f() {\n        dbg!(1);\n"),
         fires("rust-unfinished", "src/a.rs", "    todo!()"),
         quiet("rust-unfinished", "src/a.rs", "    // todo!()"),
         quiet("rust-unfinished", "tests/a.rs", "    todo!()"),
@@ -248,6 +249,6 @@ mod tests {
         let drafts = review(&Diff { files: vec![added("src/a.js", text), added("src/b.js", "console.log(3);\n")] });
         let lines: Vec<_> = drafts.iter().map(|draft| (draft.path.as_str(), draft.start_line)).collect();
         assert_eq!(lines, [("src/a.js", Some(1)), ("src/b.js", Some(1))]);
-        assert!(drafts[0].explanation.ends_with(" The same stands on 2 added lines of this file."));
+        assert!(drafts[0].explanation.ends_with(" 1 more added line of this file has the same."));
     }
 }

@@ -245,7 +245,7 @@ pub(super) fn cases() -> Vec<super::Case> {
 
     vec![
         fires("file-env", ".env", "PORT=3000\nDB_PASSWORD=kV9pq2LwX3\n"),
-        fires("file-env", "api/.env.production", "export STRIPE_SECRET='q8v2nXc71L'\n"),
+        fires("file-env", "api/.env.production", format!("export STRIPE_SECRET='{}'\n", "q8v2nXc71L")),
         quiet("file-env", ".env", "PORT=3000\nCOMPOSE_PROJECT_NAME=acme\n"),
         quiet("file-env", ".env", "DB_PASSWORD=\nAPI_TOKEN=changeme\nSECRET=${SECRET}\n"),
         quiet("file-env", ".env.example", "DB_PASSWORD=kV9pq2LwX3\n"),

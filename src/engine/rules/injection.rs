@@ -79,23 +79,24 @@ pub(super) static RULES: &[Rule] = &[
         info: RuleInfo {
             id: "python-unsafe-pickle",
             title: "Unpickling what may come from outside",
-            severity: Severity::High,
+            severity: Severity::Medium,
             category: Category::Security,
-            confidence: 0.7,
+            confidence: 0.5,
             explanation: "A pickle names functions to be called while it is read, so whoever can supply it runs code here. Use \
                           JSON or another format of plain data, or check a signature first.",
         },
         scope: Scope::code(&[Lang::Python]),
-        check: Check::Line(&["pickle.load", "dill.load", "marshal.load", "shelve.open"], |at| {
-            let read = pattern!(r"\b(?:c?[pP]ickle|dill|marshal|cloudpickle)\.loads?\s*\(\s*([^)]*)");
+        check: Check::Line(&["pickle.load", "dill.load"], |at| {
+            let read = pattern!(r"\b(?:c?[pP]ickle|dill|cloudpickle)\.loads?\s*\(\s*([^)]*)");
             let argument = read.first(at.bare())?;
             let outside = pattern!(
-                r"(?i)\b(?:request|req|body|payload|recv|socket|sock|conn|message|msg|response|resp|upload|cookie|redis|cache|b64decode|base64|data)\b|\.(?:body|content|data|read|recv|get)\b"
+                r"(?i)\b(?:request|req|body|payload|recv|socket|sock|message|msg|response|resp|uploaded|upload|cookies?|b64decode)\b"
             );
-            // a file that the program wrote itself: `pickle.load(f)`
-            let sure = outside.is_match(argument);
-            let hit = Hit::default();
-            Some(if sure { hit } else { hit.severity(Severity::Low).confidence(0.4) })
+            if outside.is_match(argument) {
+                return Some(Hit::default().severity(Severity::High).confidence(0.8));
+            }
+            // `pickle.load(f)`: a file that the program wrote itself, as a rule
+            Hit::when(at.bare().contains(".loads"))
         }),
     },
     Rule {
@@ -141,6 +142,10 @@ fn sql(at: &At<'_>) -> Option<Hit> {
     let call = pattern!(
         r"(?i)(?:\.|->|::|\b)(?:execute(?:many|script|query|update|_batch|sql|raw)?|query(?:row|_row|_one|_map|_as|rowcontext|context|raw|rawunsafe)?|exec(?:context|sql|_query)?|prepare|raw|select_all|find_by_sql|rawquery|createquery|createnativequery|\$queryrawunsafe|\$executerawunsafe|(?:mysqli?|pg)_query)\s*(?:::<[^>]*>)?\(([^;]*)"
     );
+    // in a docstring it is an example
+    if !call.is_match(at.bare()) {
+        return None;
+    }
     let arguments = call.first(code)?;
     let found = match at.subject.lang {
         Lang::Python => {
@@ -206,7 +211,8 @@ fn python_shell(at: &At<'_>) -> Option<Hit> {
         r"\b(?:os\.(?:system|popen)|(?:subprocess|commands)\.getoutput|subprocess\.getstatusoutput)\((?:{BUILT})"
     ));
     let quoted = |text: &str| text.contains("shlex.quote") || text.contains("quote(");
-    if direct.is_match(at.code()) {
+    let called = pattern!(r"\b(?:system|popen|getoutput|getstatusoutput)\(").is_match(at.bare());
+    if called && direct.is_match(at.code()) {
         return Hit::when(!quoted(at.code()));
     }
     if !pattern!(r"\bshell\s*=\s*True\b").is_match(at.bare()) {
@@ -278,6 +284,11 @@ pub(super) fn cases() -> Vec<super::Case> {
         quiet("sql-built-from-strings", "a.py", "cur.execute(\"SELECT * FROM users WHERE id = %s\", (user_id,))"),
         quiet("sql-built-from-strings", "a.py", "cur.execute(f\"SELECT * FROM {TABLE} WHERE id = ?\", (user_id,))"),
         quiet("sql-built-from-strings", "a.py", "cur.execute(f\"SELECT * FROM t WHERE id IN ({placeholders})\", ids)"),
+        quiet(
+            "sql-built-from-strings",
+            "a.py",
+            "\"\"\"Never do this:\n\n    query(f\"SELECT * FROM t WHERE id = {x}\")\n\"\"\"",
+        ),
         quiet("sql-built-from-strings", "a.py", "log.info(f\"SELECT {n} rows\")"),
         quiet("sql-built-from-strings", "a.py", "cur.execute(\"SELECT a \" + COLUMNS)"),
         quiet("sql-built-from-strings", "a.js", "await sql`SELECT * FROM users WHERE id = ${id}`;"),
@@ -315,7 +326,9 @@ pub(super) fn cases() -> Vec<super::Case> {
         quiet("eval-of-input", "a.php", "include 'page.php'; $x = $_GET['y'];"),
         quiet("eval-of-input", "a.php", "system('ping ' . escapeshellarg($_POST['host']));"),
         fires("python-unsafe-pickle", "a.py", "obj = pickle.loads(request.data)"),
+        fires("python-unsafe-pickle", "a.py", "obj = pickle.load(request.files['model'])"),
         quiet("python-unsafe-pickle", "a.py", "data = pickle.dumps(obj)"),
+        quiet("python-unsafe-pickle", "a.py", "model = pickle.load(f)"),
         quiet("python-unsafe-pickle", "tests/test_a.py", "obj = pickle.loads(data)"),
         fires("python-unsafe-yaml", "a.py", "cfg = yaml.load(f)"),
         fires("python-unsafe-yaml", "a.py", "cfg = yaml.load(f, Loader=yaml.Loader)"),

@@ -21,7 +21,8 @@ mod tls;
 
 use std::sync::LazyLock;
 
-use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use aho_corasick::AhoCorasick;
+use regex::bytes::{Regex, RegexBuilder};
 
 use crate::diff::{Diff, FileStatus};
 use crate::finding::{Category, Draft, Severity};
@@ -72,6 +73,22 @@ enum Check {
     File(fn(&Subject<'_>) -> Option<Hit>),
     /// One finding for all such files of the change, on the first.
     Files(fn(&Subject<'_>) -> bool),
+}
+
+/// Findings of one rule in one file; the lines beyond are counted.
+const MOST_IN_FILE: usize = 50;
+
+impl Rule {
+    fn on_line(&self, at: &At<'_>) -> Option<Hit> {
+        match self.check {
+            Check::Line(_, find) | Check::FirstLine(_, find) => find(at),
+            Check::File(_) | Check::Files(_) => None,
+        }
+    }
+
+    fn most_in_file(&self) -> usize {
+        if matches!(self.check, Check::FirstLine(..)) { 1 } else { MOST_IN_FILE }
+    }
 }
 
 /// The files that a rule looks at.
@@ -197,28 +214,44 @@ static RULES: LazyLock<Vec<&'static Rule>> = LazyLock::new(|| {
     .collect()
 });
 
-/// The needles of all rules, as one set: which rules may match a line.
+/// The needles of all rules in one automaton: which rules may match a line.
 struct Prefilter {
-    set: RegexSet,
-    /// The rule behind each pattern of the set.
+    needles: AhoCorasick,
+    /// The rule that each needle belongs to.
     rules: Vec<usize>,
 }
 
+// A `RegexSet` does the same, but builds its states while it searches: in the short life of a job that was most of the
+// time spent here.
 static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
-    let (rules, patterns): (Vec<usize>, Vec<String>) = RULES
-        .iter()
-        .enumerate()
-        .filter_map(|(index, rule)| match rule.check {
-            Check::Line(needles, _) | Check::FirstLine(needles, _) => {
-                let escaped: Vec<String> = needles.iter().map(|needle| regex::escape(needle)).collect();
-                Some((index, escaped.join("|")))
-            }
-            Check::File(_) | Check::Files(_) => None,
-        })
-        .unzip();
-    let set = RegexSetBuilder::new(patterns).unicode(false).case_insensitive(true).build();
-    Prefilter { set: set.expect("needles are escaped"), rules }
+    let all = RULES.iter().enumerate().flat_map(|(index, rule)| match rule.check {
+        Check::Line(needles, _) | Check::FirstLine(needles, _) => {
+            needles.iter().map(|needle| (index, needle)).collect()
+        }
+        Check::File(_) | Check::Files(_) => Vec::new(),
+    });
+    let (rules, needles): (Vec<usize>, Vec<&str>) = all.unzip();
+    let needles = AhoCorasick::builder().ascii_case_insensitive(true).build(needles);
+    Prefilter { needles: needles.expect("a few hundred short needles"), rules }
 });
+
+impl Prefilter {
+    /// Puts the rules that may match the line into `found`, in their order.
+    fn rules_for(&self, text: &str, found: &mut Vec<usize>) {
+        found.clear();
+        let needles = self.needles.find_overlapping_iter(text);
+        found.extend(needles.map(|needle| self.rules[needle.pattern().as_usize()]));
+        found.sort_unstable();
+        found.dedup();
+    }
+}
+
+/// How often a rule matched in a file, and where in `Findings::found` its last draft stands.
+struct Tally {
+    rule: usize,
+    hits: usize,
+    last: usize,
+}
 
 #[derive(Default)]
 struct Findings {
@@ -258,47 +291,43 @@ impl Findings {
     }
 
     fn review_lines(&mut self, file: usize, subject: &Subject<'_>, covered: &[bool]) {
-        let Prefilter { set, rules } = &*PREFILTER;
-        // rules that speak once per file: their place in `found`, and how often they matched
-        let mut of_file: Vec<(usize, u32, usize)> = Vec::new();
+        let mut may_match = Vec::new();
+        let mut tallies: Vec<Tally> = Vec::new();
         for side in &subject.sides {
             for (at, line) in side.lines.iter().enumerate().filter(|(_, line)| line.added) {
                 let text = &line.text[..line.text.floor_char_boundary(SECRET_CAP)];
-                if !set.is_match(text.as_bytes()) {
+                PREFILTER.rules_for(text, &mut may_match);
+                if may_match.is_empty() {
                     continue;
                 }
                 let at = At::new(subject, side, at);
-                let first = self.found.len();
-                for index in set.matches(text.as_bytes()).iter().map(|pattern| rules[pattern]) {
-                    if !covered[index] {
-                        continue;
-                    }
-                    let rule = RULES[index];
-                    match rule.check {
-                        Check::Line(_, find) => {
-                            if let Some(hit) = find(&at) {
-                                self.found.push((file, index, draft(rule, subject, Some(line.number), hit)));
-                            }
-                        }
-                        Check::FirstLine(_, find) => {
-                            let Some(hit) = find(&at) else { continue };
-                            match of_file.iter_mut().find(|(rule, ..)| *rule == index) {
-                                Some((_, count, _)) => *count += 1,
-                                None => {
-                                    of_file.push((index, 1, self.found.len()));
-                                    self.found.push((file, index, draft(rule, subject, Some(line.number), hit)));
-                                }
-                            }
-                        }
-                        Check::File(_) | Check::Files(_) => {}
+                let mut hits: Vec<(&Rule, usize, Hit)> = may_match
+                    .iter()
+                    .copied()
+                    .filter(|&index| covered[index] && (RULES[index].scope.tests || !at.in_test()))
+                    .filter_map(|index| Some((RULES[index], index, RULES[index].on_line(&at)?)))
+                    .collect();
+                secrets::keep_the_specific(&mut hits);
+                for (rule, index, hit) in hits {
+                    let tally = match tallies.iter_mut().position(|tally| tally.rule == index) {
+                        Some(known) => &mut tallies[known],
+                        None => tallies.push_mut(Tally { rule: index, hits: 0, last: 0 }),
+                    };
+                    tally.hits += 1;
+                    if tally.hits <= rule.most_in_file() {
+                        tally.last = self.found.len();
+                        self.found.push((file, index, draft(rule, subject, Some(line.number), hit)));
                     }
                 }
-                secrets::keep_the_specific(&mut self.found, first);
             }
         }
-        for (_, count, place) in of_file.into_iter().filter(|&(_, count, _)| count > 1) {
-            let explanation = &mut self.found[place].2.explanation;
-            explanation.push_str(&format!(" The same stands on {count} added lines of this file."));
+        for Tally { rule, hits, last } in tallies {
+            let more = match hits.saturating_sub(RULES[rule].most_in_file()) {
+                0 => continue,
+                1 => " 1 more added line of this file has the same.".to_owned(),
+                more => format!(" {more} more added lines of this file have the same."),
+            };
+            self.found[last].2.explanation.push_str(&more);
         }
     }
 
@@ -524,6 +553,28 @@ mod tests {
                 reviewed(vec![added(path, &line)]);
             }
         }
+    }
+
+    /// What looks at the lines around a match must not do so without end.
+    #[test]
+    fn floods_end_and_are_counted() {
+        let conflict = "<".repeat(7);
+        for (path, line) in [
+            ("a.sh", "rm -rf \"$A\"/\n"),
+            ("a.c", &format!("{conflict} a\n")),
+            ("a.c", &format!("{conflict} a\n=======\n")),
+            ("a.md", "```\n"),
+            ("a.py", "def f(a=[]):\n    ctx.check_hostname = False\n    f(verify=False, shell=True)\n"),
+            (".github/workflows/a.yml", "   a ${{ github.head_ref }}\n"),
+            ("Dockerfile", "USER root\n"),
+        ] {
+            let drafts = reviewed(vec![added(path, &line.repeat(20_000))]);
+            assert!(drafts.len() <= 3 * MOST_IN_FILE, "{path}: {}", drafts.len());
+        }
+        let drafts = reviewed(vec![added("a.sh", &"curl -k https://acme.io\n".repeat(MOST_IN_FILE + 2))]);
+        assert_eq!(drafts.len(), MOST_IN_FILE);
+        let last = &drafts[MOST_IN_FILE - 1].explanation;
+        assert!(last.ends_with(" 2 more added lines of this file have the same."), "{last}");
     }
 
     fn any_line() -> impl Strategy<Value = String> {

@@ -3,7 +3,7 @@
 //! A finding shows at most the first four characters of what it found, as findings are published. Values that say of
 //! themselves that they are made up are left alone.
 
-use crate::finding::{Category, Draft, Severity};
+use crate::finding::{Category, Severity};
 
 use super::source::{At, Lang};
 use super::{Check, Hit, Pattern, Rule, RuleInfo, Scope, pattern};
@@ -334,23 +334,12 @@ pub(super) static RULES: &[Rule] = &[
 /// Rules that say nothing where another has named the kind of secret on the same line.
 const GENERAL: &[&str] = &["secret-private-key", "secret-url-password", "secret-assigned", "secret-jwt"];
 
-/// Of the findings from `first` on, which are all of one line, drops general ones that a specific one covers.
-pub(super) fn keep_the_specific(found: &mut Vec<(usize, usize, Draft)>, first: usize) {
-    let is_secret = |draft: &Draft| draft.rule.as_deref().is_some_and(|rule| rule.starts_with("secret-"));
-    let is_general = |draft: &Draft| draft.rule.as_deref().is_some_and(|rule| GENERAL.contains(&rule));
-    let secrets = found[first..].iter().filter(|(_, _, draft)| is_secret(draft));
-    let mut kept = 0;
-    let specific = secrets.filter(|(_, _, draft)| !is_general(draft)).count();
-    let mut index = 0;
-    found.retain(|(_, _, draft)| {
-        index += 1;
-        // of general ones alone, the first stays
-        if index <= first || !is_general(draft) {
-            return true;
-        }
-        kept += 1;
-        specific == 0 && kept == 1
-    });
+/// Of the hits on one line, drops the general ones that a specific one covers, and all but the first of them where
+/// there is no specific one.
+pub(super) fn keep_the_specific(hits: &mut Vec<(&Rule, usize, Hit)>) {
+    let is_general = |rule: &Rule| GENERAL.contains(&rule.info.id);
+    let mut named = hits.iter().any(|(rule, ..)| rule.info.id.starts_with("secret-") && !is_general(rule));
+    hits.retain(|(rule, ..)| !is_general(rule) || !std::mem::replace(&mut named, true));
 }
 
 fn token(at: &At<'_>, pattern: &Pattern, confidence: f64, severity: Severity) -> Option<Hit> {
@@ -372,7 +361,7 @@ impl Pattern {
 fn leak(at: &At<'_>, secret: &str, confidence: f64, severity: Severity) -> Hit {
     let shown: String = secret.chars().take(4).chain(['…']).collect();
     let hit = Hit::shown(shown);
-    if at.subject.test || at.subject.doc {
+    if at.in_test() || at.subject.doc {
         let lower = if severity == Severity::Critical { Severity::High } else { Severity::Medium };
         return hit.severity(lower).confidence(confidence * 0.6);
     }
@@ -442,14 +431,14 @@ fn private_key(at: &At<'_>) -> Option<Hit> {
             break;
         }
     }
-    let confidence = if at.subject.test || at.subject.doc { 0.4 } else { 0.95 };
+    let confidence = if at.in_test() || at.subject.doc { 0.4 } else { 0.95 };
     let severity = if confidence < 0.5 { Severity::Medium } else { Severity::Critical };
     found.then(|| Hit::lines(at.number(), last).severity(severity).confidence(confidence))
 }
 
 fn gcp_key(at: &At<'_>) -> Option<Hit> {
     let key = pattern!(r#""private_key\\?"\s*:\s*\\?"-----BEGIN PRIVATE KEY-----\\+n[A-Za-z0-9+/]{40}"#);
-    let named = || at.subject.lines().any(|line| line.text.contains("service_account"));
+    let named = || at.before().chain(at.after()).any(|line| line.text().contains("service_account"));
     Hit::when(key.is_match(at.long_text()) && named())
 }
 
@@ -483,7 +472,8 @@ fn assigned(at: &At<'_>) -> Option<Hit> {
     ));
     let is_config = matches!(at.subject.lang, Lang::Config | Lang::Yaml);
     let text = at.text();
-    if at.subject.lang != Lang::Config && at.code().trim().is_empty() {
+    // a comment, or a docstring
+    if at.bare().trim().is_empty() {
         return None;
     }
     let candidates = quoted.secrets(text).chain(unquoted.secrets(text).filter(|_| is_config));
@@ -737,9 +727,10 @@ pub(super) fn cases() -> Vec<super::Case> {
         quiet("secret-assigned", "values.yml", "secret: my-app-db-credentials-v1"),
         quiet("secret-assigned", "values.yml", "password: ${DB_PASSWORD_2}"),
         quiet("secret-assigned", "values.yml", "password: ENC[AES256_GCM,data:kV9pq2LwX3]"),
-        quiet("secret-assigned", "tests/test_a.py", "password = 'kV9!pq2Lw#'"),
+        quiet("secret-assigned", "tests/test_a.py", format!("password = '{}'", "kV9!pq2Lw#")),
         quiet("secret-assigned", "src/a.py", "if password == 'kV9!pq2Lw#':"),
-        quiet("secret-assigned", "src/a.py", "# password = 'kV9!pq2Lw#'"),
+        quiet("secret-assigned", "src/a.py", "\"\"\"Returns\n\n  {\"access_token\": \"kV9!pq2Lw#\"}\n\"\"\""),
+        quiet("secret-assigned", "src/a.py", format!("# password = '{}'", "kV9!pq2Lw#")),
     ]
 }
 
@@ -762,6 +753,7 @@ mod tests {
     use super::*;
     use crate::diff::Diff;
     use crate::engine::rules::review;
+    use crate::finding::Draft;
 
     fn drafts(path: &str, text: &str) -> Vec<Draft> {
         review(&Diff { files: vec![added(path, text)] })

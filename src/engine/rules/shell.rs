@@ -165,7 +165,8 @@ pub(super) static RULES: &[Rule] = &[
         },
         scope: Scope::code(&[Lang::Python, Lang::JavaScript, Lang::TypeScript, Lang::Go, Lang::Php, Lang::Ruby]),
         check: Check::Line(&["mkdir", "makedirs"], |at| {
-            Hit::when(pattern!(r"(?i)\b(?:mkdir(?:all|sync|_p)?|makedirs)\s*\(.*[,\s=:]0o?777\b").is_match(at.bare()))
+            let mode = pattern!(r"(?i)\b(?:mkdir(?:all|sync|_p)?|makedirs)\s*\(.*[,\s=:]0o?777\b");
+            Hit::when(mode.is_match(at.bare()) && !at.bare().contains("def "))
         }),
     },
 ];
@@ -248,6 +249,7 @@ pub(super) fn cases() -> Vec<super::Case> {
         fires("code-mkdir-world-writable", "a.go", "err := os.MkdirAll(dir, 0777)"),
         fires("code-mkdir-world-writable", "a.py", "os.makedirs(path, mode=0o777)"),
         quiet("code-mkdir-world-writable", "a.go", "err := os.MkdirAll(dir, 0755)"),
+        quiet("code-mkdir-world-writable", "a.py", "def mkdir(self, mode=0o777):"),
         quiet("code-mkdir-world-writable", "a.php", "mkdir($dir, 0750, true);"),
     ]
 }

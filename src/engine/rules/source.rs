@@ -4,7 +4,7 @@
 //! The split is a guess made from the part of the file that the hunk shows. Where a hunk begins inside a string or a
 //! comment that nothing in it betrays, the guess is wrong; rules take that into account by their confidence.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use crate::diff::{FileDiff, Hunk, LineKind};
 
@@ -12,6 +12,10 @@ use crate::diff::{FileDiff, Hunk, LineKind};
 pub const CODE_CAP: usize = 10_000;
 /// Bytes of a line in which secrets are searched.
 pub const SECRET_CAP: usize = 64 * 1024;
+
+/// Neighbours that rules may look at in a file: this many, and so many more for each line.
+const LOOKS: usize = 20_000;
+const LOOKS_PER_LINE: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lang {
@@ -123,8 +127,7 @@ impl Lang {
     /// The language a script names in its first line.
     fn of_shebang(line: &str) -> Option<Lang> {
         let command = line.strip_prefix("#!")?;
-        let program =
-            command.split_whitespace().filter(|word| !word.ends_with("/env") && !word.starts_with('-')).next()?;
+        let program = command.split_whitespace().find(|word| !word.ends_with("/env") && !word.starts_with('-'))?;
         let program = program.rsplit('/').next().unwrap_or(program);
         [
             ("python", Lang::Python),
@@ -156,7 +159,11 @@ pub struct Subject<'a> {
     /// Written by a machine, or somebody else's code.
     pub generated: bool,
     pub lock: bool,
+    /// Line from which on the file holds tests, as Rust files often do.
+    pub tests_from: Option<u32>,
     pub sides: Vec<Side<'a>>,
+    /// How many neighbours of lines may still be looked at, so that hostile files cost linear time.
+    looks: Cell<usize>,
 }
 
 /// The new side of a hunk.
@@ -186,6 +193,11 @@ impl<'a> Subject<'a> {
             lang = named;
         }
         let lock = is_lock(name);
+        let sides: Vec<Side<'a>> = file.hunks.iter().map(|hunk| Side::new(hunk, lang)).collect();
+        let tests_from = (lang == Lang::Rust).then(|| {
+            let mut lines = sides.iter().flat_map(|side| &side.lines);
+            lines.find(|line| opens_tests(line.text)).map(|line| line.number)
+        });
         Subject {
             file,
             lang,
@@ -193,7 +205,9 @@ impl<'a> Subject<'a> {
             doc: lang == Lang::Prose || is_doc(&path, name),
             generated: lock || is_generated(&path, name),
             lock,
-            sides: file.hunks.iter().map(|hunk| Side::new(hunk, lang)).collect(),
+            tests_from: tests_from.flatten(),
+            looks: Cell::new(LOOKS + LOOKS_PER_LINE * sides.iter().map(|side| side.lines.len()).sum::<usize>()),
+            sides,
         }
     }
 
@@ -203,6 +217,13 @@ impl<'a> Subject<'a> {
 
     pub fn name(&self) -> &'a str {
         self.path().rsplit('/').next().unwrap_or(self.path())
+    }
+
+    /// Takes one look, where there is one left.
+    fn look(&self) -> bool {
+        let left = self.looks.get();
+        self.looks.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// All visible lines of the new file.
@@ -257,6 +278,11 @@ impl<'a> At<'a> {
         self.side.lines[self.index].number
     }
 
+    /// Whether the line belongs to a test.
+    pub fn in_test(&self) -> bool {
+        self.subject.test || self.subject.tests_from.is_some_and(|from| self.number() >= from)
+    }
+
     /// As much of the line as secrets are searched in.
     pub fn long_text(&self) -> &'a str {
         cap(self.side.lines[self.index].text, SECRET_CAP)
@@ -288,13 +314,14 @@ impl<'a> At<'a> {
     /// The lines before this one that the hunk shows, the nearest first.
     pub fn before(&self) -> impl Iterator<Item = At<'a>> + use<'a> {
         let (subject, side) = (self.subject, self.side);
-        (0..self.index).rev().map(move |index| At::new(subject, side, index))
+        (0..self.index).rev().map_while(move |index| subject.look().then(|| At::new(subject, side, index)))
     }
 
     /// The lines behind this one that the hunk shows.
     pub fn after(&self) -> impl Iterator<Item = At<'a>> + use<'a> {
         let (subject, side) = (self.subject, self.side);
-        (self.index + 1..side.lines.len()).map(move |index| At::new(subject, side, index))
+        let indices = self.index + 1..side.lines.len();
+        indices.map_while(move |index| subject.look().then(|| At::new(subject, side, index)))
     }
 
     /// Code of this line and up to `count` lines around it, in order.
@@ -309,6 +336,15 @@ impl<'a> At<'a> {
 
 fn cap(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
+}
+
+/// `mod tests {`, by any name that says so.
+fn opens_tests(text: &str) -> bool {
+    let Some((name, _)) = text.trim_start().strip_prefix("mod ").and_then(|rest| rest.split_once('{')) else {
+        return false;
+    };
+    let name = name.trim();
+    matches!(name, "test" | "tests") || name.ends_with("_test") || name.ends_with("_tests")
 }
 
 fn is_test(path: &str, name: &str) -> bool {
@@ -755,6 +791,14 @@ mod tests {
         assert_eq!(facts("bin/run", "#!/usr/bin/env python3.12"), (Lang::Python, false, false, false));
         assert_eq!(facts("bin/run", "#!/bin/bash -eu"), (Lang::Shell, false, false, false));
         assert_eq!(facts("docker/Dockerfile.dev", "x"), (Lang::Dockerfile, false, false, false));
+    }
+
+    #[test]
+    fn knows_where_the_tests_of_a_rust_file_begin() {
+        let file = file("src/a.rs", 1, "mod latest {}\nfn f() {}\n#[cfg(test)]\nmod tests {\n    use super::*;\n}");
+        let subject = Subject::new(&file);
+        let tests: Vec<bool> = (0..6).map(|index| At::new(&subject, &subject.sides[0], index).in_test()).collect();
+        assert_eq!(tests, [false, false, false, true, true, true]);
     }
 
     #[test]

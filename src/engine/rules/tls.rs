@@ -167,10 +167,14 @@ pub(super) static RULES: &[Rule] = &[
 /// `verify=False` says little by itself: there must be talk of HTTP near it.
 fn python(at: &At<'_>) -> Option<Hit> {
     let off = pattern!(
-        r"\bssl\._create_unverified_context\b|\b_create_default_https_context\s*=\s*ssl\._create_unverified|(?:[^=!]=|,|\()\s*ssl\.CERT_NONE\b|\.check_hostname\s*=\s*False\b|\b(?:session|client|s)\.verify\s*=\s*False\b"
+        r"\bssl\._create_unverified_context\b|\b_create_default_https_context\s*=\s*ssl\._create_unverified|(?:[^=!]=|,|\()\s*ssl\.CERT_NONE\b|\b(?:session|client|s)\.verify\s*=\s*False\b"
     );
-    if off.is_match(at.bare()) {
+    if off.is_match(at.bare()) && !at.bare().contains("CERT_NONE if ") {
         return Some(Hit::default());
+    }
+    // goes before `CERT_NONE`, which is then the one to tell
+    if pattern!(r"\.check_hostname\s*=\s*False\b").is_match(at.bare()) {
+        return Hit::when(!at.around(3).contains("CERT_NONE"));
     }
     if !pattern!(r"\bverify\s*=\s*False\b").is_match(at.bare()) {
         return None;
@@ -205,6 +209,8 @@ pub(super) fn cases() -> Vec<super::Case> {
         fires("tls-python-unverified", "a.py", "r = httpx.post(\n    url,\n    verify=False,\n)"),
         fires("tls-python-unverified", "a.py", "ctx = ssl._create_unverified_context()"),
         fires("tls-python-unverified", "a.py", "ctx.verify_mode = ssl.CERT_NONE"),
+        fires("tls-python-unverified", "a.py", "ctx.check_hostname = False"),
+        quiet("tls-python-unverified", "a.py", "mode = ssl.CERT_NONE if insecure else ssl.CERT_REQUIRED"),
         quiet("tls-python-unverified", "a.py", "image = load(path, verify=False)"),
         quiet("tls-python-unverified", "a.py", "r = requests.get(url, verify=ca)  # never verify=False"),
         quiet("tls-python-unverified", "a.py", "msg = 'do not pass verify=False to requests.get('"),
