@@ -56,6 +56,8 @@ pub struct Shared {
     pub work: Notify,
     /// Rung when an event was written here, so that followers need not wait for their next look.
     pub news: Notify,
+    /// Rung when a job begins or ends, so that `STATUS=` says how it is.
+    pub changed: Notify,
     pub connections: AtomicU64,
     pub running: AtomicU64,
     pub wish: watch::Sender<Wish>,
@@ -72,6 +74,7 @@ impl Shared {
             cage,
             work: Notify::new(),
             news: Notify::new(),
+            changed: Notify::new(),
             connections: AtomicU64::new(0),
             running: AtomicU64::new(0),
             wish: watch::channel(Wish::GoOn).0,
@@ -149,6 +152,7 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
                 Ok(_) => tracing::info!("the configuration is read anew for the next job"),
                 Err(error) => tracing::error!("the new configuration is wrong and will fail the next jobs: {error:#}"),
             },
+            () = shared.changed.notified() => pulse.reset_immediately(),
             _ = pulse.tick() => {
                 // The store answers, so the process can do its work: that is what the watchdog is to know.
                 let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;

@@ -35,6 +35,7 @@ pub async fn work(shared: Arc<Shared>) {
                     shared.touch();
                     shared.news.notify_waiters();
                     shared.running.fetch_add(1, Ordering::SeqCst);
+                    shared.changed.notify_one();
                     running.spawn(one(shared.clone(), job));
                     continue;
                 }
@@ -89,6 +90,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
     }
     shared.running.fetch_sub(1, Ordering::SeqCst);
     shared.touch();
+    shared.changed.notify_one();
     shared.news.notify_waiters();
     shared.work.notify_one();
 }

@@ -1,0 +1,451 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_cicdctl_global_optspecs
+    string join \n json q/quiet v/verbose color= config= user= h/help V/version
+end
+
+function __fish_cicdctl_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_cicdctl_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_cicdctl_using_subcommand
+    set -l cmd (__fish_cicdctl_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -s V -l version -d 'Print version'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "init" -d 'Set up the runner for this user'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "apply" -d 'Make the units match the configuration'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "status" -d 'Show units, queue and last reviews on one screen'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "review" -d 'Review a change'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "secret" -d 'Manage secrets, such as the key of an engine\'s API'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "run"
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "generate"
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -l engine -d 'The engine that reviews: rules (built in), claude or command' -r -f -a "rules\t''
+claude\t''
+command\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -l hardening -d 'How far the units are confined: off, standard or strict' -r -f -a "off\t''
+standard\t''
+strict\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -l no-linger -d 'Leave lingering as it is'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -l force -d 'Overwrite unit files that were edited by hand'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -l purge -d 'Remove configuration, secrets, reviews and caches, too'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "add" -d 'Add an agent for a project and start it'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "list" -d 'List the agents'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "start" -d 'Start agents and their sockets'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "stop" -d 'Stop agents and their sockets; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "restart" -d 'Restart agents; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "remove" -d 'Remove an agent with its configuration, unit and workspace'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l path -d 'Working copy of the project' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l repo -d 'The project at the forge' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l cpu -d 'CPU time, 100% being one CPU [default: 25%]' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l memory -d 'Memory [default: 512M]' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l engine -d 'The engine that reviews this project' -r -f -a "rules\t''
+claude\t''
+command\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from list" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from list" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from list" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from show" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from show" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from show" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from start" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from start" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from start" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from start" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from stop" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from stop" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from stop" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from stop" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "add" -d 'Add an agent for a project and start it'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the agents'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "start" -d 'Start agents and their sockets'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop agents and their sockets; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "restart" -d 'Restart agents; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Remove an agent with its configuration, unit and workspace'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s n -l lines -d 'How many lines' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l since -d 'From this time on (`2026-11-23 08:00`, `-1h`, `today`)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l until -d 'Up to this time' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l level -d 'This level and graver: debug, info, warning, err' -r -f -a "debug\t''
+info\t''
+notice\t''
+warning\t''
+err\t''
+crit\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l grep -d 'Only messages that match the regular expression' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l job -d 'Only this job' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s o -l output -d 'How the journal\'s entries are shown' -r -f -a "short\t''
+short-iso\t''
+cat\t''
+json\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s f -l follow -d 'Go on and show what comes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l pr -d 'A pull request of the remote `origin`' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l base -d 'Compare with this branch or revision' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l repo -d 'The project at the forge, where an agent has it' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l path -d 'Working copy [default: the current directory]' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l agent -d 'The agent that is to review' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l engine -d 'Another engine than the configured one' -r -f -a "rules\t''
+claude\t''
+command\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l format -d 'How the review is printed' -r -f -a "text\t'For a terminal'
+json\t'The whole review, as the runner\'s API has it'
+markdown\t'For a job summary or a comment'
+sarif\t'SARIF 2.1.0, for code scanning'
+rdjson\t'Reviewdog\'s diagnostic format'"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l fail-on -d 'Exit with status 3 if a finding is this grave or graver' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l staged -d 'What is staged'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l no-wait -d 'Print the job and do not wait for its end'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l local -d 'Review in this process, without the runner'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l unsandboxed -d 'Go on where the engine\'s sandbox cannot be had; the receipt says so'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -f -a "list" -d 'List the newest jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -f -a "show" -d 'Show a job with its findings and its receipt'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -f -a "follow" -d 'Follow a job to its end'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -f -a "cancel" -d 'Cancel a job; a running engine is ended'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -s n -l lines -d 'How many' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l format -r -f -a "text\t'For a terminal'
+json\t'The whole review, as the runner\'s API has it'
+markdown\t'For a job summary or a comment'
+sarif\t'SARIF 2.1.0, for code scanning'
+rdjson\t'Reviewdog\'s diagnostic format'"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from follow" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from follow" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from follow" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from follow" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from follow" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from follow" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from follow" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from cancel" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from cancel" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from cancel" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from cancel" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from cancel" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from cancel" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from cancel" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the newest jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show a job with its findings and its receipt'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "follow" -d 'Follow a job to its end'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "cancel" -d 'Cancel a job; a running engine is ended'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "list" -d 'List the names of the secrets that are stored'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "remove" -d 'Remove a secret'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the names of the secrets that are stored'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Remove a secret'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -f -a "daemon" -d 'The runner of the user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -f -a "agent" -d 'The runner of one project'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -f -a "job" -d 'The engine of one job, inside its cage'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -l socket-activation -d 'Take the socket from systemd, or from standard input (`StandardInput=socket`)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -l session-id -d 'Name of the agent' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l dir -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "daemon" -d 'The runner of the user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "agent" -d 'The runner of one project'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "job" -d 'The engine of one job, inside its cage'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "init" -d 'Set up the runner for this user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "review" -d 'Review a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "secret" -d 'Manage secrets, such as the key of an engine\'s API'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "run"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "generate"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "add" -d 'Add an agent for a project and start it'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "list" -d 'List the agents'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "start" -d 'Start agents and their sockets'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "stop" -d 'Stop agents and their sockets; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "restart" -d 'Restart agents; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "remove" -d 'Remove an agent with its configuration, unit and workspace'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "list" -d 'List the newest jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "show" -d 'Show a job with its findings and its receipt'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "follow" -d 'Follow a job to its end'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "cancel" -d 'Cancel a job; a running engine is ended'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "list" -d 'List the names of the secrets that are stored'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "remove" -d 'Remove a secret'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "daemon" -d 'The runner of the user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "agent" -d 'The runner of one project'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "job" -d 'The engine of one job, inside its cage'
