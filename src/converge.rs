@@ -40,10 +40,18 @@ pub fn plan(host: &Host, config: &Config, agents: &[Agent], force: bool) -> Resu
     Ok(Plan::new(unit::files(config, agents, &places)?, &dir::present(&places)?, force))
 }
 
+/// Whether a command asks before it changes something, and what a bare Enter means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// The command's own words say it all.
+    None,
+    Yes,
+    /// Something would be lost.
+    No,
+}
+
 /// Shows the plan and asks; `false` where nothing may be done.
-///
-/// `ask` is for what goes beyond the command's own words: `agent add` does what it was told, `uninstall` asks.
-pub fn agreed(host: &Host, plan: &Plan, also: &[String], changing: Changing, ask: bool) -> Result<bool> {
+pub fn agreed(host: &Host, plan: &Plan, also: &[String], changing: Changing, question: Question) -> Result<bool> {
     for (path, authorship) in plan.kept() {
         let what = match authorship {
             Authorship::Edited => "was edited by hand and is left as it is",
@@ -62,7 +70,7 @@ pub fn agreed(host: &Host, plan: &Plan, also: &[String], changing: Changing, ask
         host.ui.data(if text.is_empty() { "nothing would change" } else { &text })?;
         return Ok(false);
     }
-    if !ask || (plan.is_empty() && also.is_empty()) {
+    if question == Question::None || (plan.is_empty() && also.is_empty()) {
         return Ok(true);
     }
     host.ui.say("This will be done:");
@@ -72,7 +80,7 @@ pub fn agreed(host: &Host, plan: &Plan, also: &[String], changing: Changing, ask
     for line in also {
         host.ui.say(&format!("  {line}"));
     }
-    if !host.ui.confirm("Go on?")? {
+    if !host.ui.confirm("Go on?", question == Question::Yes)? {
         bail!(Fail::new("stopped; nothing was changed"));
     }
     Ok(true)

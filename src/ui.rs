@@ -117,7 +117,7 @@ impl Ui {
     }
 
     /// Asks; `--yes` answers. Without a terminal and without `--yes` it stops and says so.
-    pub fn confirm(&self, question: &str) -> Result<bool> {
+    pub fn confirm(&self, question: &str, default: bool) -> Result<bool> {
         if self.yes {
             return Ok(true);
         }
@@ -127,7 +127,7 @@ impl Ui {
                     .hint("pass `--yes` to go on without being asked, or `--dry-run` to only see the plan")
             );
         }
-        Ok(dialoguer::Confirm::new().with_prompt(question).default(true).interact()?)
+        Ok(dialoguer::Confirm::new().with_prompt(question).default(default).interact()?)
     }
 
     /// Colours a piece of data for stdout.

@@ -32,7 +32,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let config = host.config()?;
     let agents = host.agents(&config)?;
     let plan = converge::plan(host, &config, &agents, args.force)?;
-    if !converge::agreed(host, &plan, &[], args.changing, true)? {
+    if !converge::agreed(host, &plan, &[], args.changing, converge::Question::Yes)? {
         return Ok(Exit::Done);
     }
     if plan.is_empty() {

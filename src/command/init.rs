@@ -58,7 +58,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let mut manifest = Manifest::load(&host.paths.manifest())?.unwrap_or_default();
     manifest.linger |= host.variable(crate::command::as_user::LINGER_SET).is_some();
     let todo = Todo::new(&args, host, &manager, starter.is_some()).await;
-    if !converge::agreed(host, &plan, &todo.describe(host), args.changing, true)? {
+    if !converge::agreed(host, &plan, &todo.describe(host), args.changing, converge::Question::Yes)? {
         return Ok(Exit::Done);
     }
     if plan.is_empty() && todo.is_empty() {

@@ -248,6 +248,9 @@ fn show(status: &Status, ui: &Ui) -> String {
 /// What needs somebody's attention, each with its remedy.
 fn trouble(status: &Status) -> Vec<String> {
     let mut lines = Vec::new();
+    if status.runner.word == "absent" {
+        return vec!["cicdctl is not set up for this user; `cicdctl init` does it".into()];
+    }
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
         let restart = if unit.name == "runner" {
             "systemctl --user start cicd-runner.socket".to_owned()

@@ -54,7 +54,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     for (path, _) in &edited {
         host.ui.warn(&format!("`{}` was edited by hand and is left as it is", path.display()));
     }
-    if !converge::agreed(host, &crate::unit::plan::Plan::default(), &lines, args.changing, true)? {
+    if !converge::agreed(host, &crate::unit::plan::Plan::default(), &lines, args.changing, converge::Question::No)? {
         return Ok(Exit::Done);
     }
     let lock = converge::lock(host)?;

@@ -120,6 +120,9 @@ fn from_toml<T: DeserializeOwned>(source: Source<'_>) -> Result<T> {
         let fail = Fail::configuration(format!("{}:{line}:{column}: {}", source.path.display(), lower_first(&message)));
         match nearest(&message) {
             Some(name) => fail.hint(format!("did you mean `{name}`?")),
+            None if message.starts_with("duplicate key") => {
+                fail.hint("a key or [table] of this name stands further up already; put the setting there")
+            }
             None => fail,
         }
         .into()

@@ -83,7 +83,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if !running {
         also.push(format!("enable and start {} and {}", name.socket(), name.service()));
     }
-    if !converge::agreed(host, &plan, &also, args.changing, false)? {
+    if !converge::agreed(host, &plan, &also, args.changing, converge::Question::None)? {
         return Ok(Exit::Done);
     }
     if plan.is_empty() && also.is_empty() {

@@ -37,7 +37,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         also.push(format!("remove {}", host.paths.agent_file(&agent.name).display()));
         also.push(format!("remove {}", host.paths.agent_state(&agent.name).display()));
     }
-    if !converge::agreed(host, &plan, &also, args.changing, true)? {
+    if !converge::agreed(host, &plan, &also, args.changing, converge::Question::No)? {
         return Ok(Exit::Done);
     }
     let _lock = converge::lock(host)?;
