@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::agent::AgentName;
+use crate::api::client::Client;
 use crate::api::{Job, JobState};
 use crate::config::Size;
 use crate::error::{Exit, Fail};
@@ -41,7 +42,7 @@ struct Status {
 #[derive(Debug, Serialize)]
 struct Unit {
     name: String,
-    /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `absent`.
+    /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `absent`, `foreground`.
     word: &'static str,
     service: UnitState,
     socket: UnitState,
@@ -72,6 +73,8 @@ struct HostState {
     bus: bool,
     journal_readable: bool,
     controllers: Vec<String>,
+    /// Why engines run as plain child processes, where they do.
+    uncaged: Option<String>,
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
@@ -91,7 +94,12 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
         Some(name) => vec![host.known_agent(name, &config)?],
         None => host.agents(&config)?,
     };
-    let manager = host.manager().await?;
+    let manager = match host.manager().await {
+        Ok(manager) => manager,
+        // A runner in the foreground has its socket and its store all the same.
+        Err(error) if host.paths.runner_socket().exists() => return in_foreground(host, only, &error).await,
+        Err(error) => return Err(error),
+    };
     let controllers = controllers(&manager).await;
     let runner = unit(&manager, "runner".into(), RUNNER_SERVICE, RUNNER_SOCKET, &controllers);
     let others = agents.iter().map(|agent| async {
@@ -104,18 +112,7 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
     let (runner, agents, version) = tokio::join!(runner, futures_util::future::try_join_all(others), manager.version());
     let mut runner = runner?;
     runner.socket_path = host.paths.runner_socket().display().to_string();
-    let (queue, last) = if host.paths.store().exists() {
-        let store = Store::open(&host.paths.store())?;
-        let jobs = store.jobs(only, 200).await?;
-        let queue = Queue {
-            queued: jobs.iter().filter(|job| job.state == JobState::Queued).count(),
-            running: jobs.iter().filter(|job| job.state == JobState::Running).count(),
-            oldest_queued_ms: jobs.iter().filter(|job| job.state == JobState::Queued).map(|job| job.created_ms).min(),
-        };
-        (queue, jobs.into_iter().take(5).collect())
-    } else {
-        (Queue::default(), Vec::new())
-    };
+    let (queue, last) = work(host, only).await?;
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         user: host.user.clone(),
@@ -129,6 +126,53 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
             bus: host.paths.runtime_dir.join("bus").exists(),
             journal_readable: journal::is_readable(host.uid),
             controllers,
+            uncaged: None,
+        },
+    })
+}
+
+/// The queue and the newest jobs, from the store.
+async fn work(host: &Host, only: Option<AgentName>) -> Result<(Queue, Vec<Job>)> {
+    if !host.paths.store().exists() {
+        return Ok((Queue::default(), Vec::new()));
+    }
+    let store = Store::open(&host.paths.store())?;
+    let jobs = store.jobs(only, 200).await?;
+    let queued = || jobs.iter().filter(|job| job.state == JobState::Queued);
+    let queue = Queue {
+        queued: queued().count(),
+        running: jobs.iter().filter(|job| job.state == JobState::Running).count(),
+        oldest_queued_ms: queued().map(|job| job.created_ms).min(),
+    };
+    Ok((queue, jobs.into_iter().take(5).collect()))
+}
+
+/// The status where no user manager is: a runner that somebody started by hand.
+async fn in_foreground(host: &Host, only: Option<AgentName>, error: &anyhow::Error) -> Result<Status> {
+    let answers = Client::new(host.paths.runner_socket()).info().await.is_ok();
+    let (queue, last) = work(host, only).await?;
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        user: host.user.clone(),
+        systemd: None,
+        runner: Unit {
+            name: "runner".into(),
+            word: if answers { "foreground" } else { "stopped" },
+            service: UnitState::default(),
+            socket: UnitState::default(),
+            socket_path: host.paths.runner_socket().display().to_string(),
+            project: None,
+            limits: Vec::new(),
+        },
+        agents: Vec::new(),
+        queue,
+        last,
+        host: HostState {
+            linger: systemd::linger(&host.user) == Linger::On,
+            bus: false,
+            journal_readable: journal::is_readable(host.uid),
+            controllers: Vec::new(),
+            uncaged: Some(format!("{error:#}")),
         },
     })
 }
@@ -251,6 +295,9 @@ fn trouble(status: &Status) -> Vec<String> {
     if status.runner.word == "absent" {
         return vec!["cicdctl is not set up for this user; `cicdctl init` does it".into()];
     }
+    if let Some(why) = &status.host.uncaged {
+        return vec![format!("engines are not caged, and nothing restarts the runner: {why}")];
+    }
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
         let restart = if unit.name == "runner" {
             "systemctl --user start cicd-runner.socket".to_owned()
@@ -287,7 +334,7 @@ fn trouble(status: &Status) -> Vec<String> {
 
 fn line(unit: &Unit, width: usize, ui: &Ui) -> String {
     let style = match unit.word {
-        "ready" | "working" | "asleep" => green(),
+        "ready" | "working" | "asleep" | "foreground" => green(),
         "failed" | "crash-loop" | "absent" => red(),
         _ => yellow(),
     };
