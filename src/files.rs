@@ -2,7 +2,7 @@
 //! and every error with its path.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -73,13 +73,63 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// The text of a file that somebody may have put there who is not to be trusted: at most `max` bytes, and only if it
+/// is a regular file and no symlink.
+pub fn read_untrusted(path: &Path, max: u64) -> Result<Option<String>> {
+    let read = || -> Result<Option<String>> {
+        let Some(file) = open_untrusted(path)? else { return Ok(None) };
+        let mut text = Vec::new();
+        file.take(max + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > max {
+            bail!("it is larger than {max} bytes");
+        }
+        Ok(Some(String::from_utf8(text)?))
+    };
+    read().with_context(|| format!("could not read `{}`", path.display()))
+}
+
+/// Opens such a file for reading; `None` where there is none.
+pub fn open_untrusted(path: &Path) -> Result<Option<fs::File>> {
+    use rustix::fs::{Mode, OFlags};
+    // Not to block on a FIFO, either.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => {
+            let file = fs::File::from(file);
+            if !file.metadata()?.is_file() {
+                bail!("it is no regular file");
+            }
+            Ok(Some(file))
+        }
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Removes a directory with all that is in it; symlinks inside are removed, not followed.
 pub fn remove_tree(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
+    let mut removed = fs::remove_dir_all(path);
+    if removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        // Somebody took away the permission to list or change a directory that is ours.
+        open_up(path);
+        removed = fs::remove_dir_all(path);
+    }
+    match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("could not remove `{}`", path.display()))
         }
         _ => Ok(()),
+    }
+}
+
+/// Gives us back what we need to remove `dir` and the directories below it.
+fn open_up(dir: &Path) {
+    if fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
+        // Where this fails, the removal says so.
+        let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            open_up(&entry.path());
+        }
     }
 }
 
@@ -134,6 +184,32 @@ mod tests {
         let error = write(&dir.path().join("link"), b"gone", 0o644).unwrap_err();
         assert!(format!("{error:#}").contains("no regular file"), "{error:#}");
         assert_eq!(read(&target).unwrap().as_deref(), Some("keep"));
+    }
+
+    #[test]
+    fn an_untrusted_file_is_not_followed_and_not_read_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("result.json");
+        assert_eq!(read_untrusted(&path, 10).unwrap(), None);
+        fs::write(&path, "0123456789").unwrap();
+        assert_eq!(read_untrusted(&path, 10).unwrap().as_deref(), Some("0123456789"));
+        assert!(format!("{:#}", read_untrusted(&path, 9).unwrap_err()).contains("larger than 9"));
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+        assert!(read_untrusted(&path, 1 << 20).is_err());
+        assert!(read_untrusted(Path::new("/dev/zero"), 10).is_err());
+    }
+
+    #[test]
+    fn a_tree_goes_whatever_its_modes() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        make_dir(&tree.join("a/b"), 0o700).unwrap();
+        fs::write(tree.join("a/b/c"), "").unwrap();
+        std::os::unix::fs::symlink(dir.path(), tree.join("a/up")).unwrap();
+        fs::set_permissions(tree.join("a/b"), fs::Permissions::from_mode(0)).unwrap();
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists() && dir.path().exists());
     }
 
     #[test]

@@ -64,6 +64,13 @@ pub struct Order<'a> {
     pub program: &'a Path,
 }
 
+impl Order<'_> {
+    /// Only the engine that talks to the API gets its key.
+    fn needs_key(&self) -> bool {
+        matches!(self.input.spec, EngineSpec::Claude(_))
+    }
+}
+
 /// Whether a running job is to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
@@ -243,9 +250,9 @@ async fn as_child(
             command.env(name, value);
         }
     }
-    if let Some(file) = &order.api_key_file {
+    if let Some(file) = order.api_key_file.as_ref().filter(|_| order.needs_key()) {
         command.env("CREDENTIALS_DIRECTORY", file.parent().unwrap_or(Path::new("/")));
-    } else if let Some(key) = std::env::var_os(API_KEY.1) {
+    } else if let Some(key) = std::env::var_os(API_KEY.1).filter(|_| order.needs_key()) {
         command.env(API_KEY.1, key);
     }
     let mut child = command.spawn().with_context(|| format!("could not start `{}`", order.program.display()))?;
@@ -298,7 +305,7 @@ async fn as_child(
 }
 
 fn read_output(dir: &Path) -> Result<Option<Output>> {
-    match files::read(&dir.join("out/result.json"))? {
+    match files::read_untrusted(&dir.join("out/result.json"), MAX_RESULT)? {
         Some(text) => Ok(Some(serde_json::from_str(&text).context("the cage left a result that cannot be read")?)),
         None => Ok(None),
     }
@@ -312,6 +319,8 @@ struct Tail {
     rest: Vec<u8>,
 }
 
+/// Largest result that is read, in bytes.
+const MAX_RESULT: u64 = 64 << 20;
 /// Events that a cage may hand over in all; more is noise.
 const MAX_EVENTS: u64 = 4 << 20;
 
@@ -321,7 +330,7 @@ impl Tail {
     }
 
     fn read(&mut self, progress: &mut (dyn FnMut(Progress) + Send)) {
-        let Ok(mut file) = std::fs::File::open(&self.path) else { return };
+        let Ok(Some(mut file)) = files::open_untrusted(&self.path) else { return };
         let room = MAX_EVENTS.saturating_sub(self.offset);
         let mut new = Vec::new();
         if file.seek(SeekFrom::Start(self.offset)).is_err() || file.take(room).read_to_end(&mut new).is_err() {

@@ -37,6 +37,7 @@ fn command(order: &Order<'_>) -> Vec<Property> {
     ];
     let mut pass = order.limits.pass_environment.clone();
     match &order.api_key_file {
+        _ if !order.needs_key() => {}
         Some(file) => properties.push(("LoadCredential", vec![(API_KEY.0.to_owned(), text(file))].into())),
         None if order.api_key_in_environment => pass.push(API_KEY.1.to_owned()),
         None => {}
@@ -123,7 +124,7 @@ fn sandbox(order: &Order<'_>) -> Vec<Property> {
     properties
 }
 
-/// Source, destination, whether it may be missing, mount flags (0: not recursive would be 0, `MS_REC` is 16384).
+/// Source, destination, whether it may be missing, mount flags (with what is mounted below it).
 fn bind(path: &Path, optional: bool) -> (String, String, bool, u64) {
     const MS_REC: u64 = 16384;
     (text(path), text(path), optional, MS_REC)

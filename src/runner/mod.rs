@@ -159,7 +159,7 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
                 let status = if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
                 notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status)]);
                 if idle_timeout.is_some_and(|timeout| queued + running == 0 && !shared.is_busy() && shared.idle_for() >= timeout) {
-                    break "idle; the socket wakes it";
+                    break IDLE;
                 }
             }
         }
@@ -176,8 +176,16 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         shared.wish.send_replace(Wish::Release);
         let _ = tokio::time::timeout(Duration::from_secs(10), &mut workers).await;
     }
-    server.await.context("the server task failed")?
+    server.await.context("the server task failed")??;
+    // A job that was accepted in the last moment would wait for the next knock; so knock, and systemd starts the next
+    // process once this one is gone.
+    if why == IDLE && shared.store.open_jobs(shared.scope.agent().cloned()).await?.0 > 0 {
+        let _ = std::os::unix::net::UnixStream::connect(&socket_path);
+    }
+    Ok(())
 }
+
+const IDLE: &str = "idle; the socket wakes it";
 
 fn notify(state: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
