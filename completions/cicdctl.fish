@@ -243,6 +243,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l config -d 'An
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l user -d 'Act for another user (root only)' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l staged -d 'What is staged'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l no-wait -d 'Print the job and do not wait for its end'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l dry-run -d 'Show what would be reviewed, and call no engine'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l local -d 'Review in this process, without the runner'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l unsandboxed -d 'Go on where the engine\'s sandbox cannot be had; the receipt says so'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l json -d 'Print data as JSON on stdout'

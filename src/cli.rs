@@ -35,6 +35,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Print data as JSON on stdout
     #[arg(long, global = true)]

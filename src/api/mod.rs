@@ -45,6 +45,9 @@ pub struct ReviewRequest {
     /// Go on where the sandbox of the cage cannot be had; the receipt says so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unsandboxed: bool,
+    /// Say what would be reviewed, and call no engine.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 impl ReviewRequest {

@@ -26,14 +26,12 @@ use crate::ui::Ui;
 ///
 /// Without arguments: all that has changed in the working tree. The change is read from the repository's objects;
 /// nothing in it is run, and nothing in the repository is written.
-///
-/// Examples:
-///   cicdctl review                    what is not committed yet
-///   cicdctl review HEAD~3..HEAD       the last three commits
-///   cicdctl review --base main        all since this branch left main
-///   cicdctl review --pr 42            pull request 42 of the remote `origin`
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:
+  cicdctl review                  what is not committed yet
+  cicdctl review HEAD~3..HEAD     the last three commits
+  cicdctl review --base main      all since this branch left main
+  cicdctl review --pr 42          pull request 42 of the remote `origin`")]
 pub struct Args {
     /// Commits: A..B, A...B (since they parted), or one commit
     #[arg(conflicts_with_all = ["pr", "staged"])]
@@ -68,6 +66,9 @@ pub struct Args {
     /// Print the job and do not wait for its end
     #[arg(long)]
     no_wait: bool,
+    /// Show what would be reviewed, and call no engine
+    #[arg(long)]
+    dry_run: bool,
     /// Review in this process, without the runner
     #[arg(long, conflicts_with = "no_wait")]
     local: bool,
@@ -78,7 +79,7 @@ pub struct Args {
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let request = request(&args)?;
-    let use_runner = !args.local && host.paths.runner_socket().exists();
+    let use_runner = !args.local && !args.dry_run && host.paths.runner_socket().exists();
     let review = if use_runner {
         let client = Client::new(host.paths.runner_socket());
         let job = client.review(&request).await?;
@@ -132,6 +133,7 @@ fn request(args: &Args) -> Result<ReviewRequest> {
         agent,
         engine: args.engine,
         unsandboxed: args.unsandboxed,
+        dry_run: args.dry_run,
     };
     match request.problem() {
         Some(problem) => bail!(Fail::usage(problem)),
@@ -174,7 +176,7 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
     } else {
         Cage::Child { because: "there is no systemd user manager".into() }
     };
-    if !args.local {
+    if !args.local && !args.dry_run {
         host.ui.say("No runner is set up (`cicdctl init`); reviewing in this process.");
     }
     let job = Job {

@@ -19,7 +19,7 @@ use crate::config::{Config, EngineName};
 use crate::engine::{Bundle, ClaudeSpec, CommandSpec, EngineError, EngineSpec};
 use crate::error::Fail;
 use crate::git::{Mirror, Repository};
-use crate::{files, store};
+use crate::{files, quantity, store};
 
 pub use types::*;
 
@@ -138,7 +138,7 @@ async fn steps(
     let seen = review.receipt.seen();
     tell(Happening::Stage {
         stage: Stage::Plan,
-        detail: format!("{seen} of {}", crate::quantity::count(review.receipt.files.len(), "file")),
+        detail: format!("{seen} of {}", quantity::count(review.receipt.files.len(), "file")),
     });
     if seen == 0 {
         let (outcome, reason) = judge::outcome(&review.receipt.files, None);
@@ -147,6 +147,14 @@ async fn steps(
         return Ok(());
     }
 
+    if request.dry_run {
+        let files = quantity::count(review.receipt.files.len(), "file");
+        let engine = name_of(&spec).as_str();
+        not_seen(&mut review.receipt, "dry run");
+        (review.outcome, review.reason) =
+            (Outcome::Skipped, Some(format!("dry run: {seen} of {files} would be given to the engine `{engine}`")));
+        return Ok(());
+    }
     if !matches!(spec, EngineSpec::Rules) {
         files::make_dir(&dir.join("checkout"), 0o700)?;
         mirror.checkout(&change, &dir.join("checkout"), &scratch).await?;
@@ -187,9 +195,7 @@ async fn steps(
         Err(error) => {
             review.receipt.engine =
                 Some(EngineUsed { name: name_of(&input.spec).as_str().to_owned(), ..Default::default() });
-            for file in review.receipt.files.iter_mut().filter(|file| file.coverage == Coverage::Seen) {
-                file.coverage = Coverage::Missed { reason: "the engine did not finish".into() };
-            }
+            not_seen(&mut review.receipt, "the engine did not finish");
             (review.outcome, review.reason) = match &error {
                 EngineError::Deferred { retry_after: Some(secs), .. } => {
                     let again =
@@ -208,7 +214,7 @@ async fn steps(
         }
     };
 
-    tell(Happening::Stage { stage: Stage::Judge, detail: crate::quantity::count(report.drafts.len(), "draft") });
+    tell(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
     let options = judge::Options { floor: config.review.min_severity, checkout: Some(dir.join("checkout")) };
     let judged = judge::judge(report.drafts, &input.bundle.diff, &options);
     review.findings = judged.findings;
@@ -218,6 +224,13 @@ async fn steps(
     review.receipt.notes.extend(judged.notes);
     (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
     Ok(())
+}
+
+/// What was planned to be seen was not.
+fn not_seen(receipt: &mut Receipt, reason: &str) {
+    for file in receipt.files.iter_mut().filter(|file| file.coverage == Coverage::Seen) {
+        file.coverage = Coverage::Missed { reason: reason.to_owned() };
+    }
 }
 
 fn no_project(request: &ReviewRequest) -> anyhow::Error {
