@@ -207,7 +207,7 @@ mod tests {
         make_dir(&tree.join("a/b"), 0o700).unwrap();
         fs::write(tree.join("a/b/c"), "").unwrap();
         std::os::unix::fs::symlink(dir.path(), tree.join("a/up")).unwrap();
-        fs::set_permissions(tree.join("a/b"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
         remove_tree(&tree).unwrap();
         assert!(!tree.exists() && dir.path().exists());
     }
