@@ -243,7 +243,10 @@ async fn as_child(
             command.env(name, value);
         }
     }
-    if let Some(file) = &order.api_key_file {
+    let needs_key = matches!(order.input.spec, EngineSpec::Claude(_));
+    if !needs_key {
+        // As in a unit.
+    } else if let Some(file) = &order.api_key_file {
         command.env("CREDENTIALS_DIRECTORY", file.parent().unwrap_or(Path::new("/")));
     } else if let Some(key) = std::env::var_os(API_KEY.1) {
         command.env(API_KEY.1, key);

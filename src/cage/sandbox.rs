@@ -36,7 +36,10 @@ fn command(order: &Order<'_>) -> Vec<Property> {
         ("Environment", vec!["LANG=C.UTF-8".to_owned(), "PATH=/usr/local/bin:/usr/bin:/bin".to_owned()].into()),
     ];
     let mut pass = order.limits.pass_environment.clone();
+    // Only the engine that asks the API gets its key: any other has no use for it but a bad one.
+    let needs_key = matches!(order.input.spec, EngineSpec::Claude(_));
     match &order.api_key_file {
+        _ if !needs_key => {}
         Some(file) => properties.push(("LoadCredential", vec![(API_KEY.0.to_owned(), text(file))].into())),
         None if order.api_key_in_environment => pass.push(API_KEY.1.to_owned()),
         None => {}
