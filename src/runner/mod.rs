@@ -21,6 +21,7 @@ use crate::cage::{Cage, Wish};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::store::Store;
+use crate::unit::RUNNER_SERVICE;
 pub use worker::in_scope;
 
 /// Whose jobs a process works on.
@@ -172,6 +173,7 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         }
     };
     tracing::info!("stopping: {why}");
+    forget_starts(&shared).await;
     notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("stopping")]);
     // First no more connections and no more jobs; what runs may end within the stop time; the rest is released.
     closing.notify_waiters();
@@ -185,6 +187,14 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         let _ = tokio::time::timeout(Duration::from_secs(10), &mut workers).await;
     }
     server.await.context("the server task failed")?
+}
+
+/// The limit of starts is for failures. Leaving when idle and being woken again is none, however often it happens, but
+/// systemd counts every start; past the limit the socket would fail, too.
+async fn forget_starts(shared: &Shared) {
+    let Cage::Unit(manager) = &shared.cage else { return };
+    let unit = shared.scope.agent().map_or(RUNNER_SERVICE.to_owned(), AgentName::service);
+    let _ = tokio::time::timeout(Duration::from_secs(2), manager.reset_failed(&unit)).await;
 }
 
 fn notify(state: &[sd_notify::NotifyState<'_>]) {
