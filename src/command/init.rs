@@ -56,7 +56,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     };
     let agents = host.agents(&config)?;
     let plan = converge::plan(host, &config, &agents, false)?;
-    let mut manifest = Manifest::load(&host.paths.manifest())?.unwrap_or_default();
+    let mut manifest = Manifest::load_begun(&host.paths)?.unwrap_or_default();
     manifest.linger |= host.variable(crate::command::as_user::LINGER_SET).is_some();
     let todo = Todo::new(&args, host, &manager, starter.is_some(), &agents).await;
     if !converge::agreed(host, &plan, &todo.describe(host), args.changing, true)? {
