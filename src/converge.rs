@@ -30,7 +30,13 @@ pub fn lock(host: &Host) -> Result<std::fs::File> {
 
 /// The same at the very first command, which notes the state directory before it makes it.
 pub fn lock_noted(host: &Host, manifest: &mut Manifest) -> Result<std::fs::File> {
+    if !host.paths.state_dir.exists() {
+        // The manifest has no place yet: whoever is killed between the two finds the note in the runtime directory.
+        manifest.note_directory(&host.paths.state_dir);
+        files::write(&host.paths.first_note(), &serde_json::to_vec(manifest)?, 0o600)?;
+    }
     manifest.save(&host.paths.manifest())?;
+    files::remove(&host.paths.first_note())?;
     lock(host)
 }
 

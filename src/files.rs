@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::error::Fail;
 
+/// How the names of temporary files begin.
+const TEMPORARY: &str = ".cicdctl-";
+
 /// The text of a file, `None` where there is none.
 pub fn read(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
@@ -30,7 +33,7 @@ pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<()> {
             bail!(Fail::new("it is there and no regular file").hint("move it away, then run the command again"));
         }
         let mut file = tempfile::Builder::new()
-            .prefix(".cicdctl-")
+            .prefix(TEMPORARY)
             .permissions(fs::Permissions::from_mode(mode))
             .tempfile_in(dir)?;
         file.write_all(text)?;
@@ -41,6 +44,17 @@ pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<()> {
         sync_dir(dir)
     };
     write().with_context(|| format!("could not write `{}`", path.display()))
+}
+
+/// Removes what a [`write`] to a file of this directory left that was killed.
+pub fn remove_temporary(dir: &Path) -> Result<()> {
+    for name in names(dir)? {
+        let path = dir.join(&name);
+        if name.starts_with(TEMPORARY) && path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a directory and what is missing above it.

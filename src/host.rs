@@ -60,6 +60,11 @@ impl Paths {
         self.state_dir.join("install.json")
     }
 
+    /// The manifest until its directory is there.
+    pub fn first_note(&self) -> PathBuf {
+        self.runtime_dir.join("cicd-toolkit-install.json")
+    }
+
     /// Where the jobs of the runner, or of one agent, have their directories.
     pub fn workspace(&self, agent: Option<&AgentName>) -> PathBuf {
         match agent {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::host::Paths;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -26,6 +27,14 @@ impl Manifest {
                 Ok(Some(serde_json::from_str(&text).with_context(|| format!("could not read `{}`", path.display()))?))
             }
             None => Ok(None),
+        }
+    }
+
+    /// The manifest, or what an `init` noted that was killed before it could save one.
+    pub fn load_begun(paths: &Paths) -> Result<Option<Manifest>> {
+        match Manifest::load(&paths.manifest())? {
+            None => Manifest::load(&paths.first_note()),
+            found => Ok(found),
         }
     }
 

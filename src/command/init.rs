@@ -3,9 +3,10 @@
 
 use anyhow::{Context, Result};
 
+use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::cli::Changing;
-use crate::config::{self, EngineName, Level};
+use crate::config::{self, Agent, EngineName, Level};
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::files;
@@ -55,9 +56,9 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     };
     let agents = host.agents(&config)?;
     let plan = converge::plan(host, &config, &agents, false)?;
-    let mut manifest = Manifest::load(&host.paths.manifest())?.unwrap_or_default();
+    let mut manifest = Manifest::load_begun(&host.paths)?.unwrap_or_default();
     manifest.linger |= host.variable(crate::command::as_user::LINGER_SET).is_some();
-    let todo = Todo::new(&args, host, &manager, starter.is_some()).await;
+    let todo = Todo::new(&args, host, &manager, starter.is_some(), &agents).await;
     if !converge::agreed(host, &plan, &todo.describe(host), args.changing, converge::Question::Yes)? {
         return Ok(Exit::Done);
     }
@@ -107,6 +108,16 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         .change_one(Verb::Start, RUNNER_SOCKET)
         .await
         .map_err(|error| crate::command::logs::with_last_lines(host, error, RUNNER_SOCKET))?;
+    // Agents that `uninstall` left in the configuration; one that was merely stopped is still enabled.
+    let units: Vec<String> = todo.agents.iter().flat_map(|name| [name.socket(), name.service()]).collect();
+    if !units.is_empty() {
+        manager.enable(&units.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        for (unit, result) in manager.change(Verb::Start, &units).await? {
+            result
+                .with_context(|| format!("could not start `{unit}`"))
+                .map_err(|error| crate::command::logs::with_last_lines(host, error, &unit))?;
+        }
+    }
     prove(host).await?;
     report(host, &plan, starter.is_some());
     Ok(Exit::Done)
@@ -119,22 +130,31 @@ struct Todo {
     linger: bool,
     enable: bool,
     start: bool,
+    /// Agents that have a file and are not enabled.
+    agents: Vec<AgentName>,
 }
 
 impl Todo {
-    async fn new(args: &Args, host: &Host, manager: &Manager, config: bool) -> Todo {
+    async fn new(args: &Args, host: &Host, manager: &Manager, config: bool, configured: &[Agent]) -> Todo {
         let listening = manager.state(RUNNER_SOCKET).await.is_ok_and(|state| state.is_active());
+        let mut agents = Vec::new();
+        for Agent { name, .. } in configured {
+            if !manager.is_enabled(&name.socket()).await {
+                agents.push(name.clone());
+            }
+        }
         Todo {
             config,
             link: host.paths.runner_link().symlink_metadata().is_err(),
             linger: !args.no_linger && systemd::linger(&host.user) == Linger::Off,
             enable: !(manager.is_enabled(RUNNER_SOCKET).await && manager.is_enabled(RUNNER_SERVICE).await),
             start: !listening,
+            agents,
         }
     }
 
     fn is_empty(&self) -> bool {
-        !(self.config || self.link || self.linger || self.enable || self.start)
+        !(self.config || self.link || self.linger || self.enable || self.start) && self.agents.is_empty()
     }
 
     fn describe(&self, host: &Host) -> Vec<String> {
@@ -145,7 +165,8 @@ impl Todo {
             (self.enable, format!("enable {RUNNER_SERVICE} and {RUNNER_SOCKET}")),
             (self.start, format!("start  {RUNNER_SOCKET}")),
         ];
-        lines.into_iter().filter(|(due, _)| *due).map(|(_, line)| line).collect()
+        let agents = self.agents.iter().map(|name| format!("enable and start {} and {}", name.socket(), name.service()));
+        lines.into_iter().filter(|(due, _)| *due).map(|(_, line)| line).chain(agents).collect()
     }
 }
 

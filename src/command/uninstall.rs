@@ -27,7 +27,7 @@ pub struct Args {
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let paths = &host.paths;
-    let manifest = Manifest::load(&paths.manifest())?;
+    let manifest = Manifest::load_begun(paths)?;
     let places = host.places()?;
     let present = dir::present(&places)?;
     if manifest.is_none() && present.is_empty() {
@@ -75,6 +75,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
             files::remove_dir_if_empty(parent);
         }
     }
+    remove_leftovers(host)?;
     if let Some(manager) = &manager {
         manager.reload().await?;
     }
@@ -94,6 +95,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if args.purge {
         drop(lock);
         files::remove_tree(&paths.state_dir)?;
+        files::remove(&paths.first_note())?;
         // Innermost first; what somebody else put something into stays.
         for dir in manifest.directories.iter().rev() {
             files::remove_dir_if_empty(dir);
@@ -114,6 +116,26 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Temporary files of a command that was killed while it wrote, in directories that are not ours alone.
+fn remove_leftovers(host: &Host) -> Result<()> {
+    let paths = &host.paths;
+    let mut dirs = vec![paths.unit_dir(), paths.runtime_dir.clone()];
+    dirs.extend(paths.environment_file().parent().map(Into::into));
+    for name in files::names(&paths.unit_dir())? {
+        if name.starts_with("cicd-agent@") && name.ends_with(".service.d") {
+            dirs.push(paths.unit_dir().join(name));
+        }
+    }
+    for dir in &dirs {
+        files::remove_temporary(dir)?;
+    }
+    // Empty now where nothing but such a file was in it.
+    for dir in dirs.iter().filter(|dir| dir.extension().is_some_and(|end| end == "d") && dir.starts_with(paths.unit_dir())) {
+        files::remove_dir_if_empty(dir);
+    }
+    Ok(())
 }
 
 async fn stop_everything(host: &Host, manager: &Manager) -> Result<()> {

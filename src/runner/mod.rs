@@ -21,6 +21,7 @@ use crate::cage::{Cage, Wish};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::store::Store;
+use crate::unit::RUNNER_SERVICE;
 pub use worker::in_scope;
 
 /// Whose jobs a process works on.
@@ -123,9 +124,8 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         tracing::warn!("{requeued} unfinished jobs are back in the queue, {failed} were given up");
     }
     // Only systemd wakes it again, so only under systemd may it leave.
-    let idle_timeout = (listening.is_from_systemd() && !config.runner.idle_timeout.0.is_zero())
-        .then_some(config.runner.idle_timeout.0);
-    let stop_timeout = config.runner.stop_timeout.0;
+    let may_leave = listening.is_from_systemd();
+    let mut times = config.runner;
     let shared = Shared::new(host, scope, store, cage);
 
     let closing = Arc::new(Notify::new());
@@ -142,7 +142,7 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
 
     let workers = tokio::spawn(worker::work(shared.clone()));
     let server = tokio::spawn(server::serve(shared.clone(), listening, closing.clone()));
-    let mut pulse = tokio::time::interval(pulse_interval());
+    let mut pulse = tokio::time::interval(pulse_interval(times.idle_timeout.0));
     let why = loop {
         tokio::select! {
             _ = term.recv() => break "told to stop",
@@ -158,6 +158,14 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
                 let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
                 let status = if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
                 notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status)]);
+                // These two are no part of any unit file: what is written there holds from the next look on.
+                if let Ok(config) = shared.host.config() {
+                    if config.runner.idle_timeout != times.idle_timeout {
+                        pulse = tokio::time::interval(pulse_interval(config.runner.idle_timeout.0));
+                    }
+                    times = config.runner;
+                }
+                let idle_timeout = Some(times.idle_timeout.0).filter(|timeout| may_leave && !timeout.is_zero());
                 if idle_timeout.is_some_and(|timeout| queued + running == 0 && !shared.is_busy() && shared.idle_for() >= timeout) {
                     break IDLE;
                 }
@@ -165,12 +173,14 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         }
     };
     tracing::info!("stopping: {why}");
+    forget_starts(&shared).await;
     notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("stopping")]);
     // First no more connections and no more jobs; what runs may end within the stop time; the rest is released.
     closing.notify_waiters();
     closing.notify_one();
     let mut workers = workers;
     worker::stop_taking(&shared);
+    let stop_timeout = times.stop_timeout.0;
     if tokio::time::timeout(stop_timeout, &mut workers).await.is_err() {
         tracing::warn!("running jobs did not end in {} s; they go back into the queue", stop_timeout.as_secs());
         shared.wish.send_replace(Wish::Release);
@@ -187,17 +197,26 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
 
 const IDLE: &str = "idle; the socket wakes it";
 
+/// The limit of starts is for failures. Leaving when idle and being woken again is none, however often it happens, but
+/// systemd counts every start; past the limit the socket would fail, too.
+async fn forget_starts(shared: &Shared) {
+    let Cage::Unit(manager) = &shared.cage else { return };
+    let unit = shared.scope.agent().map_or(RUNNER_SERVICE.to_owned(), AgentName::service);
+    let _ = tokio::time::timeout(Duration::from_secs(2), manager.reset_failed(&unit)).await;
+}
+
 fn notify(state: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!("could not tell systemd: {error}");
     }
 }
 
-/// Half the watchdog's time, and often enough to notice idleness.
-fn pulse_interval() -> Duration {
-    sd_notify::watchdog_enabled()
-        .map_or(Duration::from_secs(15), |time| time / 3)
-        .clamp(Duration::from_millis(200), Duration::from_secs(15))
+/// A third of the watchdog's time, and often enough to notice idleness.
+fn pulse_interval(idle_timeout: Duration) -> Duration {
+    let most = Duration::from_secs(15);
+    let watchdog = sd_notify::watchdog_enabled().map_or(most, |time| time / 3);
+    let idle = if idle_timeout.is_zero() { most } else { idle_timeout / 4 };
+    watchdog.min(idle).clamp(Duration::from_millis(200), most)
 }
 
 /// One process for a scope: two would take each other's running jobs for those of a crash.

@@ -20,6 +20,12 @@
 #   check "bad usage is 2" expect_status 2 as_user alice cicdctl --nonsense
 #   check "both at once" expect_status 3 expect_output 'critical' as_user alice sh -c 'cd app && …'
 #
+# Where one command is looked at from several sides:
+#
+#   run alice 'cicdctl status'
+#   ended "it works" 0
+#   shows "with the socket" 'cicd-runner.sock'
+#
 # A check that fails shows what its command printed. Output of the case is in the form of TAP.
 # shellcheck disable=SC2034 # for the case
 set -u
@@ -45,8 +51,29 @@ with_stdin() {
     "$MACHINE" exec "$name" -u "$user" -- "$@"
 }
 
+# alice SCRIPT [ARG...]: bash of alice, in her home directory.
+alice() { as_user alice bash -c "$1" bash "${@:2}"; }
+
 # sample_repo USER DIR: the repository of `sample-repo`, in the machine.
 sample_repo() { with_stdin "$1" bash -s "$2" <"$here/sample-repo"; }
+
+# program NAME: stdin becomes /usr/local/bin/NAME in the machine, where a cage finds it, too.
+program() {
+    "$MACHINE" exec "$name" -- sh -c 'cat >"$1" && chmod 755 "$1"' sh "/usr/local/bin/$1"
+}
+
+# set_up [OPTION...]: alice has the sample repository, a runner and the agent myapp for it.
+set_up() {
+    sample_repo alice myapp >/dev/null &&
+        alice 'cicdctl init --yes --quiet && cicdctl agent add myapp --path ~/myapp --quiet "$@"' "$@"
+}
+
+# configure: stdin is laid over the configuration of the agent myapp, in place of what the last call did.
+configure() {
+    with_stdin alice bash -c '
+        cd ~/.config/cicd-toolkit/agents && test -s myapp.toml.first || cp myapp.toml myapp.toml.first
+        cat myapp.toml.first - >myapp.toml.new && mv myapp.toml.new myapp.toml'
+}
 
 ok() {
     checks=$((checks + 1))
@@ -133,6 +160,51 @@ wait_for() {
         sleep 0.2
     done
     printf '%s\n' "$output"
+}
+
+# run COMMAND...: its output, stdout and stderr, and its status are what the next three look at.
+run() {
+    status=0
+    output=$("$@" 2>&1) || status=$?
+}
+
+# ended DESCRIPTION N
+ended() {
+    if [ "$status" -eq "$2" ]; then
+        ok "$1"
+    else
+        not_ok "$1" "$(printf '%s\nended with %s, not %s' "$output" "$status" "$2")"
+    fi
+}
+
+# shows DESCRIPTION PATTERN: a line matches the extended regular expression.
+shows() {
+    if grep -qE -e "$2" <<<"$output"; then
+        ok "$1"
+    else
+        not_ok "$1" "$(printf '%s\nno line matches: %s (status %s)' "$output" "$2" "$status")"
+    fi
+}
+
+# hides DESCRIPTION PATTERN: the opposite.
+hides() {
+    if grep -qE -e "$2" <<<"$output"; then
+        not_ok "$1" "$(printf '%s\na line matches: %s (status %s)' "$output" "$2" "$status")"
+    else
+        ok "$1"
+    fi
+}
+
+# same DESCRIPTION A B: two texts are equal.
+same() {
+    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "$(diff <(printf '%s\n' "$2") <(printf '%s\n' "$3"))"; fi
+}
+
+# skip REASON: nothing more of this case can be tried here.
+skip() {
+    ok "skipped # SKIP $1"
+    summary
+    exit
 }
 
 # The last line of a case; its status is that of the case.
