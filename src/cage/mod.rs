@@ -195,12 +195,13 @@ async fn watch_unit(
     let mut group = None;
     loop {
         tail.read(progress);
-        let state = manager.state(unit).await?;
-        group = state.control_group.clone().or(group);
+        let (active, now) = manager.pulse(unit).await?;
+        group = now.or(group);
         // The group is gone with the unit, so its peak is read as long as it is there (252 has no MemoryPeak=).
         peak = group.as_deref().and_then(memory_peak).max(peak);
-        if !state.is_active() && state.active != "deactivating" {
+        if !matches!(active.as_str(), "active" | "activating" | "reloading" | "deactivating") {
             tail.read(progress);
+            let state = manager.state(unit).await?;
             return Ok(Some(UnitState { memory_peak: state.memory_peak.max(peak), ..state }));
         }
         let pause = if began.elapsed() < Duration::from_secs(1) { 20 } else { 150 };

@@ -212,6 +212,18 @@ impl Manager {
         Ok(state)
     }
 
+    /// Only `ActiveState` and the control group of the unit: what can be asked often.
+    pub async fn pulse(&self, unit: &str) -> Result<(String, Option<String>)> {
+        let path = self.proxy.load_unit(unit).await?;
+        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection).path(path).build().await?;
+        let (active, group) = tokio::join!(
+            proxy.get("org.freedesktop.systemd1.Unit", "ActiveState"),
+            proxy.get("org.freedesktop.systemd1.Service", "ControlGroup")
+        );
+        let group = group.ok().and_then(|group| String::try_from(group).ok()).filter(|group| !group.is_empty());
+        Ok((String::try_from(active?)?, group))
+    }
+
     /// States of several units, asked for side by side.
     pub async fn states(&self, units: &[String]) -> Result<Vec<UnitState>> {
         futures_util::future::try_join_all(units.iter().map(|unit| self.state(unit))).await

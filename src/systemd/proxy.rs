@@ -52,6 +52,7 @@ pub trait Manager {
 
 #[proxy(interface = "org.freedesktop.DBus.Properties", default_service = "org.freedesktop.systemd1")]
 pub trait UnitProperties {
+    fn get(&self, interface: &str, name: &str) -> zbus::Result<OwnedVariant>;
     fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
 }
 
