@@ -1,5 +1,6 @@
 //! `cicdctl run …`: what units start. Hidden; people use the other commands.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -58,7 +59,8 @@ pub async fn run(command: Command, host: Host) -> Result<Exit> {
 /// To the journal with fields where systemd connects us to it, to stderr otherwise, and to a file of our own where
 /// this user cannot read the journal.
 fn log_to_journal(host: &Host, identifier: String) {
-    let journal = host.variable("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    let to_journal = host.variable("JOURNAL_STREAM").is_some() || stderr_is_stdin_socket();
+    let journal = to_journal.then(tracing_journald::layer).and_then(Result::ok);
     let journal = journal.map(|layer| layer.with_field_prefix(None).with_syslog_identifier(identifier));
     let on_stderr = journal.is_none();
     let file =
@@ -76,4 +78,17 @@ fn log_to_journal(host: &Host, identifier: String) {
                 .with_writer(std::sync::Mutex::new(file))
         }))
         .init();
+}
+
+/// With `StandardInput=socket` standard error is that socket, too: what is written there goes to the client.
+fn stderr_is_stdin_socket() -> bool {
+    let stat = |fd: std::os::fd::BorrowedFd<'_>| rustix::fs::fstat(fd).ok();
+    let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
+    match (stat(stdin.as_fd()), stat(stderr.as_fd())) {
+        (Some(a), Some(b)) => {
+            rustix::fs::FileType::from_raw_mode(b.st_mode) == rustix::fs::FileType::Socket
+                && (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+        }
+        _ => false,
+    }
 }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::socket::Listening;
 use super::{Shared, routes};
+use crate::files;
 
 /// Connections at once; more wait in the socket's backlog.
 const MAX_CONNECTIONS: usize = 256;
@@ -25,8 +26,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Serves until `closing` is rung, then answers what was asked and ends.
 pub async fn serve(shared: Arc<Shared>, listening: Listening, closing: Arc<Notify>) -> Result<()> {
-    let listener = match listening {
-        Listening::Systemd(listener) | Listening::Bound(listener, _) => listener,
+    let (listener, path) = match listening {
+        Listening::Systemd(listener) => (listener, None),
+        Listening::Bound(listener, path) => (listener, Some(path)),
         Listening::Connection(stream) => {
             stream.set_nonblocking(true)?;
             connection(shared, UnixStream::from_std(stream)?, closing).await;
@@ -66,7 +68,12 @@ pub async fn serve(shared: Arc<Shared>, listening: Listening, closing: Arc<Notif
             drop(place);
         });
     }
-    // Whoever connects from here on waits in the backlog for the next runner.
+    if let Some(path) = path
+        && let Err(error) = files::remove(&path)
+    {
+        tracing::warn!("{error:#}");
+    }
+    // Where systemd keeps the socket, whoever connects from here on waits in the backlog for the next runner.
     drop(listener);
     end_connections.notify_waiters();
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while connections.join_next().await.is_some() {} }).await;

@@ -130,6 +130,10 @@ impl Manager {
             let job = match verb {
                 Verb::Start => {
                     self.reset_failed(unit).await;
+                    // A socket fails as soon as it listens where its service failed too often.
+                    if let Some(name) = unit.strip_suffix(".socket") {
+                        self.reset_failed(&format!("{name}.service")).await;
+                    }
                     self.proxy.start_unit(unit, "replace").await
                 }
                 Verb::Stop => self.proxy.stop_unit(unit, "replace").await,
