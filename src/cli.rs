@@ -142,10 +142,10 @@ pub fn main(arguments: Vec<OsString>, environment: HashMap<String, String>) -> u
 
 fn start(cli: Cli, ui: Ui, environment: HashMap<String, String>) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if let Some(user) = &cli.global.user {
-        if let Some(exit) = runtime.block_on(command::as_user::switch(user, &cli.command))? {
-            return Ok(exit);
-        }
+    if let Some(user) = &cli.global.user
+        && let Some(exit) = runtime.block_on(command::as_user::switch(user, &cli.command))?
+    {
+        return Ok(exit);
     }
     let host = Host::new(ui, environment, cli.global.config)?;
     let done = runtime.block_on(dispatch(cli.command, host));

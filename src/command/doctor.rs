@@ -180,10 +180,10 @@ async fn units(host: &Host, manager: &Manager, config: &Config) -> Check {
             Ok(state) if state.load != "loaded" => wrong.push(format!("{name} is {}", state.load)),
             Ok(state) if state.is_failed() => wrong.push(format!("{name} failed: {}", state.failure())),
             Ok(state) if name.ends_with(".socket") && !state.is_active() => {
-                wrong.push(format!("{name} does not listen"))
+                wrong.push(format!("{name} does not listen"));
             }
             Ok(_) if !manager.is_enabled(name).await => {
-                wrong.push(format!("{name} is not enabled: it will not be there after a reboot"))
+                wrong.push(format!("{name} is not enabled: it will not be there after a reboot"));
             }
             Ok(_) => {}
             Err(error) => wrong.push(format!("{name}: {error:#}")),

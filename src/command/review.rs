@@ -224,7 +224,7 @@ pub fn progress(ui: &Ui, event: &JobEvent) {
         Happening::Started { attempt } => ui.say(&format!("begun again (attempt {attempt})")),
         Happening::Requeued { reason } => ui.say(&format!("back in the queue: {reason}")),
         Happening::Stage { stage, detail } => {
-            ui.say(&format!("{:7} {}", stage.as_str(), crate::plain::visible(detail)))
+            ui.say(&format!("{:7} {}", stage.as_str(), crate::plain::visible(detail)));
         }
         Happening::Engine { progress } => match progress {
             Progress::Started { engine, version, model } => {
@@ -232,7 +232,7 @@ pub fn progress(ui: &Ui, event: &JobEvent) {
                 ui.detail(&format!("engine  {}", words.into_iter().flatten().collect::<Vec<_>>().join(" ")));
             }
             Progress::Tool { name, target } => {
-                ui.say(&format!("engine  {} {}", crate::plain::visible(name), crate::plain::visible(target)))
+                ui.say(&format!("engine  {} {}", crate::plain::visible(name), crate::plain::visible(target)));
             }
             Progress::Waiting { reason, retry_ms } => {
                 ui.say(&format!("engine  waits {}: {}", quantity::duration(*retry_ms), crate::plain::visible(reason)));

@@ -132,7 +132,7 @@ async fn review(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answ
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/event-stream"));
-    let asked: ReviewRequest = parse(read(request).await?)?;
+    let asked: ReviewRequest = parse(&read(request).await?)?;
     if let Some(problem) = asked.problem() {
         return refuse(StatusCode::UNPROCESSABLE_ENTITY, problem);
     }
@@ -211,7 +211,7 @@ async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         match name {
             "agent" => {
-                agent = Some(value.parse().map_err(|problem| Refusal::Problem(StatusCode::BAD_REQUEST, problem))?)
+                agent = Some(value.parse().map_err(|problem| Refusal::Problem(StatusCode::BAD_REQUEST, problem))?);
             }
             "limit" => match value.parse::<u32>() {
                 Ok(number) if (1..=1000).contains(&number) => limit = number,
@@ -317,12 +317,12 @@ async fn read(request: Request<Incoming>) -> Result<Bytes, Refusal> {
     }
 }
 
-fn parse(body: Bytes) -> Result<ReviewRequest, Refusal> {
+fn parse(body: &[u8]) -> Result<ReviewRequest, Refusal> {
     if body.is_empty() {
         return refuse(StatusCode::BAD_REQUEST, "the body is empty; send JSON such as {\"pr\": 42}");
     }
     // Serde would take a list for the fields in their order.
-    let value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body)
+    let value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body)
         .map_err(|error| Refusal::Problem(StatusCode::BAD_REQUEST, format!("the body is no JSON object: {error}")))?;
     serde_json::from_value(value.into())
         .map_err(|error| Refusal::Problem(StatusCode::BAD_REQUEST, format!("the body is no review request: {error}")))
