@@ -109,6 +109,14 @@ impl Repository {
         bail!(Fail::new(format!("there is no revision `{revision}` in `{}`", self.top.display())).hint(hint))
     }
 
+    /// Whether a commit has parents that a shallow clone does not have.
+    async fn is_cut_before(&self, commit: &str) -> Result<bool> {
+        let mut git = self.git();
+        git.args(["cat-file", "commit", commit]);
+        let text = git.text().await?;
+        Ok(text.lines().take_while(|line| !line.is_empty()).any(|line| line.starts_with("parent ")))
+    }
+
     fn git(&self) -> Git {
         let mut git = Git::new();
         git.arg("--git-dir").arg(&self.git_dir);
@@ -190,6 +198,10 @@ impl Mirror {
             (
                 match parent {
                     Some(parent) => parent,
+                    None if self.of.is_cut_before(&head).await? => bail!(
+                        Fail::new(format!("what `{range}` changed cannot be told: the history is cut before it"))
+                            .hint("this is a shallow clone; `git fetch --deepen=1` brings the commit before it")
+                    ),
                     None => self.empty_tree().await?,
                 },
                 head,
