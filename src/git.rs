@@ -361,9 +361,20 @@ impl Mirror {
     fn copy_of_index(&self, scratch: &Path) -> Result<PathBuf> {
         let index = scratch.join("index.snapshot");
         let source = self.of.git_dir.join("index");
+        let copy = |name: &str, to: &Path| -> Result<()> {
+            let from = self.of.git_dir.join(name);
+            std::fs::copy(&from, to).with_context(|| format!("could not copy `{}`", from.display()))?;
+            // Git takes a file that is older than the index and has its old size and times for unchanged.
+            let time = from.metadata()?.modified()?;
+            Ok(std::fs::File::options().write(true).open(to)?.set_modified(time)?)
+        };
         // Without an index nothing is staged, which is what an absent copy means, too.
         if source.exists() {
-            std::fs::copy(&source, &index).with_context(|| format!("could not copy `{}`", source.display()))?;
+            copy("index", &index)?;
+            // The other half of a split index (git-update-index(1)) is looked for beside it.
+            for name in files::names(&self.of.git_dir)?.iter().filter(|name| name.starts_with("sharedindex.")) {
+                copy(name, &scratch.join(name))?;
+            }
         }
         Ok(index)
     }
