@@ -397,23 +397,13 @@ impl Mirror {
 
     /// What the user ignores besides `.gitignore`: our git does not see their configuration.
     async fn excludes(&self, scratch: &Path) -> Result<PathBuf> {
-        let mut text_of_all = files::read(&self.of.common_dir.join("info/exclude")).ok().flatten().unwrap_or_default();
+        let mut text = files::read(&self.of.common_dir.join("info/exclude")).ok().flatten().unwrap_or_default();
         let home = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.dir);
         if let Some(home) = home {
-            let mut git = Git::new();
-            git.args(["config", "--type=path", "--get", "core.excludesFile"])
-                .env("GIT_CONFIG_GLOBAL", home.join(".gitconfig"));
-            git.env("HOME", &home);
-            let file = match git.output().await? {
-                Ok(out) if !out.is_empty() => PathBuf::from(text(&out).trim()),
-                _ => home.join(".config/git/ignore"),
-            };
-            if let Ok(Some(more)) = files::read(&file) {
-                text_of_all = format!("{text_of_all}\n{more}\n");
-            }
+            text = format!("{text}\n{}\n", excludes_of_user(&home).await?);
         }
         let path = scratch.join("excludes");
-        files::write(&path, text_of_all.as_bytes(), 0o600)?;
+        files::write(&path, text.as_bytes(), 0o600)?;
         Ok(path)
     }
 
@@ -461,6 +451,19 @@ impl Mirror {
                     .hint("name the base with `--base BRANCH`"),
             )
     }
+}
+
+/// What the user who lives in `home` ignores in every repository (gitignore(5)).
+async fn excludes_of_user(home: &Path) -> Result<String> {
+    let mut git = Git::new();
+    // `--global`, as we may stand in a repository that has a configuration of its own.
+    git.args(["config", "--global", "--type=path", "--get", "core.excludesFile"]).env("HOME", home);
+    git.command.env_remove("GIT_CONFIG_GLOBAL");
+    let file = match git.output().await? {
+        Ok(out) if !out.is_empty() => PathBuf::from(text(&out).trim()),
+        _ => home.join(".config/git/ignore"),
+    };
+    Ok(files::read(&file).ok().flatten().unwrap_or_default())
 }
 
 /// Text that git printed; what is no UTF-8 in it is replaced.
