@@ -6,6 +6,7 @@
 //! unstaged changes, fetched pull requests — goes into the mirror, never into the user's repository.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -233,11 +234,10 @@ impl Mirror {
             );
         }
         let index = self.copy_of_index(scratch)?;
-        let mut git = self.git();
-        git.arg("--work-tree").arg(&self.of.top);
+        self.pin_submodules(&index).await?;
+        let mut git = self.in_work_tree(&index);
         git.arg("-c").arg(format!("core.excludesFile={}", self.excludes(scratch).await?.display()));
         git.args(["add", "--all"]);
-        git.current_dir(&self.of.top).env("GIT_INDEX_FILE", &index);
         git.text().await.context("could not read the working tree")?;
         let head = self.write_tree(&index).await?;
         Ok(Change { base: self.head_or_empty().await?, head, subject: "working tree".into() })
@@ -377,6 +377,51 @@ impl Mirror {
             }
         }
         Ok(index)
+    }
+
+    /// Sets each submodule in the index to the commit that it is at, and marks it so that git stays out of it: to see
+    /// whether it has changed inside, it would start another git there, which obeys the submodule's configuration.
+    async fn pin_submodules(&self, index: &Path) -> Result<()> {
+        let mut git = self.in_work_tree(index);
+        git.args(["ls-files", "--stage", "-z"]);
+        let (mut commits, mut paths) = (Vec::new(), Vec::new());
+        for entry in git.bytes().await?.split(|byte| *byte == 0) {
+            // `mode name stage TAB path`
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t').filter(|_| entry.starts_with(b"160000 "))
+            else {
+                continue;
+            };
+            let path = &entry[tab + 1..];
+            let dir = self.of.top.join(OsStr::from_bytes(path));
+            if !dir.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+                continue;
+            }
+            let mut git = Git::new();
+            git.arg("--git-dir").arg(dir.join(".git")).args(["rev-parse", "--verify", "--quiet", "HEAD"]);
+            // One that is not checked out is as it was.
+            if let Ok(commit) = git.output().await? {
+                commits.extend([b"160000 ", commit.trim_ascii(), b"\t", path, b"\0"].concat());
+            }
+            paths.extend([path, b"\0"].concat());
+        }
+        for (option, input) in [("--index-info", commits), ("--skip-worktree", paths)] {
+            if !input.is_empty() {
+                let mut git = self.in_work_tree(index);
+                git.args(["update-index", "-z", option]).stdin(input);
+                if option == "--skip-worktree" {
+                    git.arg("--stdin");
+                }
+                git.text().await.context("could not note the submodules")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// With the user's working tree and an index of our own.
+    fn in_work_tree(&self, index: &Path) -> Git {
+        let mut git = self.git();
+        git.arg("--work-tree").arg(&self.of.top).current_dir(&self.of.top).env("GIT_INDEX_FILE", index);
+        git
     }
 
     async fn write_tree(&self, index: &Path) -> Result<String> {
