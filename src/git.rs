@@ -652,3 +652,6 @@ fn message(stderr: &[u8]) -> String {
         .collect();
     if lines.is_empty() { "nothing, but it failed".into() } else { lines.join("; ") }
 }
+
+#[cfg(test)]
+mod tests;
