@@ -6,6 +6,7 @@
 //! unstaged changes, fetched pull requests — goes into the mirror, never into the user's repository.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -109,6 +110,14 @@ impl Repository {
         bail!(Fail::new(format!("there is no revision `{revision}` in `{}`", self.top.display())).hint(hint))
     }
 
+    /// Whether a commit has parents that a shallow clone does not have.
+    async fn is_cut_before(&self, commit: &str) -> Result<bool> {
+        let mut git = self.git();
+        git.args(["cat-file", "commit", commit]);
+        let text = git.text().await?;
+        Ok(text.lines().take_while(|line| !line.is_empty()).any(|line| line.starts_with("parent ")))
+    }
+
     fn git(&self) -> Git {
         let mut git = Git::new();
         git.arg("--git-dir").arg(&self.git_dir);
@@ -190,6 +199,10 @@ impl Mirror {
             (
                 match parent {
                     Some(parent) => parent,
+                    None if self.of.is_cut_before(&head).await? => bail!(
+                        Fail::new(format!("what `{range}` changed cannot be told: the history is cut before it"))
+                            .hint("this is a shallow clone; `git fetch --deepen=1` brings the commit before it")
+                    ),
                     None => self.empty_tree().await?,
                 },
                 head,
@@ -221,11 +234,10 @@ impl Mirror {
             );
         }
         let index = self.copy_of_index(scratch)?;
-        let mut git = self.git();
-        git.arg("--work-tree").arg(&self.of.top);
+        self.pin_submodules(&index).await?;
+        let mut git = self.in_work_tree(&index);
         git.arg("-c").arg(format!("core.excludesFile={}", self.excludes(scratch).await?.display()));
         git.args(["add", "--all"]);
-        git.current_dir(&self.of.top).env("GIT_INDEX_FILE", &index);
         git.text().await.context("could not read the working tree")?;
         let head = self.write_tree(&index).await?;
         Ok(Change { base: self.head_or_empty().await?, head, subject: "working tree".into() })
@@ -349,11 +361,67 @@ impl Mirror {
     fn copy_of_index(&self, scratch: &Path) -> Result<PathBuf> {
         let index = scratch.join("index.snapshot");
         let source = self.of.git_dir.join("index");
+        let copy = |name: &str, to: &Path| -> Result<()> {
+            let from = self.of.git_dir.join(name);
+            std::fs::copy(&from, to).with_context(|| format!("could not copy `{}`", from.display()))?;
+            // Git takes a file that is older than the index and has its old size and times for unchanged.
+            let time = from.metadata()?.modified()?;
+            Ok(std::fs::File::options().write(true).open(to)?.set_modified(time)?)
+        };
         // Without an index nothing is staged, which is what an absent copy means, too.
         if source.exists() {
-            std::fs::copy(&source, &index).with_context(|| format!("could not copy `{}`", source.display()))?;
+            copy("index", &index)?;
+            // The other half of a split index (git-update-index(1)) is looked for beside it.
+            for name in files::names(&self.of.git_dir)?.iter().filter(|name| name.starts_with("sharedindex.")) {
+                copy(name, &scratch.join(name))?;
+            }
         }
         Ok(index)
+    }
+
+    /// Sets each submodule in the index to the commit that it is at, and marks it so that git stays out of it: to see
+    /// whether it has changed inside, it would start another git there, which obeys the submodule's configuration.
+    async fn pin_submodules(&self, index: &Path) -> Result<()> {
+        let mut git = self.in_work_tree(index);
+        git.args(["ls-files", "--stage", "-z"]);
+        let (mut commits, mut paths) = (Vec::new(), Vec::new());
+        for entry in git.bytes().await?.split(|byte| *byte == 0) {
+            // `mode name stage TAB path`
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t').filter(|_| entry.starts_with(b"160000 "))
+            else {
+                continue;
+            };
+            let path = &entry[tab + 1..];
+            let dir = self.of.top.join(OsStr::from_bytes(path));
+            if !dir.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+                continue;
+            }
+            let mut git = Git::new();
+            git.arg("--git-dir").arg(dir.join(".git")).args(["rev-parse", "--verify", "--quiet", "HEAD"]);
+            // One that is not checked out is as it was.
+            if let Ok(commit) = git.output().await? {
+                commits.extend([b"160000 ", commit.trim_ascii(), b"\t", path, b"\0"].concat());
+            }
+            paths.extend([path, b"\0"].concat());
+        }
+        for (option, input) in [("--index-info", commits), ("--skip-worktree", paths)] {
+            if !input.is_empty() {
+                let mut git = self.in_work_tree(index);
+                git.args(["update-index", "-z", option]).stdin(input);
+                if option == "--skip-worktree" {
+                    git.arg("--stdin");
+                }
+                git.text().await.context("could not note the submodules")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// With the user's working tree and an index of our own.
+    fn in_work_tree(&self, index: &Path) -> Git {
+        let mut git = self.git();
+        git.arg("--work-tree").arg(&self.of.top).current_dir(&self.of.top).env("GIT_INDEX_FILE", index);
+        git
     }
 
     async fn write_tree(&self, index: &Path) -> Result<String> {
@@ -374,23 +442,13 @@ impl Mirror {
 
     /// What the user ignores besides `.gitignore`: our git does not see their configuration.
     async fn excludes(&self, scratch: &Path) -> Result<PathBuf> {
-        let mut text_of_all = files::read(&self.of.common_dir.join("info/exclude")).ok().flatten().unwrap_or_default();
+        let mut text = files::read(&self.of.common_dir.join("info/exclude")).ok().flatten().unwrap_or_default();
         let home = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.dir);
         if let Some(home) = home {
-            let mut git = Git::new();
-            git.args(["config", "--type=path", "--get", "core.excludesFile"])
-                .env("GIT_CONFIG_GLOBAL", home.join(".gitconfig"));
-            git.env("HOME", &home);
-            let file = match git.output().await? {
-                Ok(out) if !out.is_empty() => PathBuf::from(text(&out).trim()),
-                _ => home.join(".config/git/ignore"),
-            };
-            if let Ok(Some(more)) = files::read(&file) {
-                text_of_all = format!("{text_of_all}\n{more}\n");
-            }
+            text = format!("{text}\n{}\n", excludes_of_user(&home).await?);
         }
         let path = scratch.join("excludes");
-        files::write(&path, text_of_all.as_bytes(), 0o600)?;
+        files::write(&path, text.as_bytes(), 0o600)?;
         Ok(path)
     }
 
@@ -438,6 +496,19 @@ impl Mirror {
                     .hint("name the base with `--base BRANCH`"),
             )
     }
+}
+
+/// What the user who lives in `home` ignores in every repository (gitignore(5)).
+async fn excludes_of_user(home: &Path) -> Result<String> {
+    let mut git = Git::new();
+    // `--global`, as we may stand in a repository that has a configuration of its own.
+    git.args(["config", "--global", "--type=path", "--get", "core.excludesFile"]).env("HOME", home);
+    git.command.env_remove("GIT_CONFIG_GLOBAL");
+    let file = match git.output().await? {
+        Ok(out) if !out.is_empty() => PathBuf::from(text(&out).trim()),
+        _ => home.join(".config/git/ignore"),
+    };
+    Ok(files::read(&file).ok().flatten().unwrap_or_default())
 }
 
 /// Text that git printed; what is no UTF-8 in it is replaced.
@@ -581,3 +652,6 @@ fn message(stderr: &[u8]) -> String {
         .collect();
     if lines.is_empty() { "nothing, but it failed".into() } else { lines.join("; ") }
 }
+
+#[cfg(test)]
+mod tests;
