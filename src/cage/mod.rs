@@ -8,6 +8,7 @@ mod inside;
 mod sandbox;
 
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -301,10 +302,26 @@ async fn as_child(
 }
 
 fn read_output(dir: &Path) -> Result<Option<Output>> {
-    match files::read(&dir.join("out/result.json"))? {
-        Some(text) => Ok(Some(serde_json::from_str(&text).context("the cage left a result that cannot be read")?)),
-        None => Ok(None),
+    let mut text = Vec::new();
+    match open_plain(&dir.join("out/result.json")) {
+        Ok(file) => file.take(MAX_RESULT).read_to_end(&mut text).context("could not read the cage's result")?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context("the cage left something else in the place of its result"),
+    };
+    Ok(Some(serde_json::from_slice(&text).context("the cage left a result that cannot be read")?))
+}
+
+/// More than this is no result.
+const MAX_RESULT: u64 = 512 << 20;
+
+/// Opens a file that the cage may have written: no link that leads out of it, no pipe that would be waited at.
+fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
     }
+    Ok(file)
 }
 
 /// Reads the lines that a cage adds to its events. The file is written by an engine that nobody trusts: it may be
@@ -324,7 +341,7 @@ impl Tail {
     }
 
     fn read(&mut self, progress: &mut (dyn FnMut(Progress) + Send)) {
-        let Ok(mut file) = std::fs::File::open(&self.path) else { return };
+        let Ok(mut file) = open_plain(&self.path) else { return };
         let room = MAX_EVENTS.saturating_sub(self.offset);
         let mut new = Vec::new();
         if file.seek(SeekFrom::Start(self.offset)).is_err() || file.take(room).read_to_end(&mut new).is_err() {
