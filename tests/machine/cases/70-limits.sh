@@ -55,7 +55,7 @@ cat >/dev/null
 sleep "$1"
 echo '{"findings": []}'
 FILE
-set_up || exit
+set_up --yes || exit
 
 # review ENGINE [SETTING...]: by that program, with settings of [job]; the job's JSON, then what is left.
 review() {

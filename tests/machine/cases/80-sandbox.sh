@@ -128,7 +128,7 @@ print(json.dumps({"findings": [
     {"path": "app/server.py", "start_line": 15, "end_line": 15, "severity": "info", "category": "correctness",
      "title": name, "explanation": what, "confidence": 1.0} for name, what in tried.items()]}))
 FILE
-set_up || exit
+set_up --yes || exit
 alice '
     cicdctl agent add other --repo example/other --quiet
     mkdir -m 700 ~/.ssh && echo ssh-canary >~/.ssh/id_test && echo tmp-canary >/tmp/of-alice
