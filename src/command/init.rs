@@ -165,7 +165,8 @@ impl Todo {
             (self.enable, format!("enable {RUNNER_SERVICE} and {RUNNER_SOCKET}")),
             (self.start, format!("start  {RUNNER_SOCKET}")),
         ];
-        let agents = self.agents.iter().map(|name| format!("enable and start {} and {}", name.socket(), name.service()));
+        let agents =
+            self.agents.iter().map(|name| format!("enable and start {} and {}", name.socket(), name.service()));
         lines.into_iter().filter(|(due, _)| *due).map(|(_, line)| line).chain(agents).collect()
     }
 }

@@ -132,7 +132,9 @@ fn remove_leftovers(host: &Host) -> Result<()> {
         files::remove_temporary(dir)?;
     }
     // Empty now where nothing but such a file was in it.
-    for dir in dirs.iter().filter(|dir| dir.extension().is_some_and(|end| end == "d") && dir.starts_with(paths.unit_dir())) {
+    for dir in
+        dirs.iter().filter(|dir| dir.extension().is_some_and(|end| end == "d") && dir.starts_with(paths.unit_dir()))
+    {
         files::remove_dir_if_empty(dir);
     }
     Ok(())

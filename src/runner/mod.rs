@@ -173,13 +173,13 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         }
     };
     tracing::info!("stopping: {why}");
-    forget_starts(&shared).await;
     notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("stopping")]);
     // First no more connections and no more jobs; what runs may end within the stop time; the rest is released.
     closing.notify_waiters();
     closing.notify_one();
     let mut workers = workers;
     worker::stop_taking(&shared);
+    forget_starts(&shared).await;
     let stop_timeout = times.stop_timeout.0;
     if tokio::time::timeout(stop_timeout, &mut workers).await.is_err() {
         tracing::warn!("running jobs did not end in {} s; they go back into the queue", stop_timeout.as_secs());

@@ -41,7 +41,7 @@ check "so is the same agent with other settings" \
 
 #-- a hand edit -------------------------------------------------------------------------
 
-unit='~/.config/systemd/user/cicd-runner.service'
+unit='$HOME/.config/systemd/user/cicd-runner.service'
 alice "sed -i 's/^CPUWeight=100/CPUWeight=77/' $unit"
 run alice 'cicdctl apply --dry-run'
 ended "apply --dry-run with an edited unit" 0

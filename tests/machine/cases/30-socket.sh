@@ -12,7 +12,7 @@ sleep 300 &
 sleep "$1"
 echo '{"findings": []}'
 FILE
-set_up || exit
+set_up --yes || exit
 check "git remote with a pull request" alice '
     git clone -q --bare ~/myapp ~/origin.git && cd ~/myapp && git remote add origin ~/origin.git &&
     git -C ~/origin.git update-ref refs/pull/42/head HEAD && git -C ~/origin.git update-ref refs/heads/main HEAD~1'

@@ -45,7 +45,7 @@ refused "an unknown option" 2 'unexpected argument' 'cicdctl status --frob'
 
 #-- configuration -----------------------------------------------------------------------
 
-config='~/.config/cicd-toolkit/config.toml'
+config='$HOME/.config/cicd-toolkit/config.toml'
 alice "sed 's/^#idle_timeout = .*/idle_timout = \"5m\"/' $config >wrong.toml"
 refused "an unknown key: file, line and the right name" 1 'wrong\.toml:5:[0-9]+: unknown field `idle_timout`' \
     'cicdctl --config ~/wrong.toml status'
