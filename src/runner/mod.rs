@@ -21,6 +21,7 @@ use crate::cage::{Cage, Wish};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::store::Store;
+pub use socket::{Listening, listen};
 pub use worker::in_scope;
 
 /// Whose jobs a process works on.
@@ -108,7 +109,7 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         Scope::Runner => host.paths.runner_socket(),
         Scope::Agent(name) => host.paths.agent_socket(name),
     };
-    let listening = socket::listen(&socket_path, from_stdin)?;
+    let listening = listen(&socket_path, from_stdin)?;
     let store = Store::open(&host.paths.store())?;
     let _lock = lock(&host, &scope)?;
     let cage = match host.manager().await {
@@ -128,25 +129,48 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
     let stop_timeout = config.runner.stop_timeout.0;
     let shared = Shared::new(host, scope, store, cage);
 
+    let ready = listening.describe();
+    let stop = until_told(shared.clone(), idle_timeout, ready);
+    serve(shared, listening, stop_timeout, stop).await
+}
+
+/// Answers on `listening` and works on the queue until `stop` says why to end. Then first no more connections and no
+/// more jobs; what runs may end within `stop_timeout`; the rest goes back into the queue.
+pub async fn serve(
+    shared: Arc<Shared>,
+    listening: Listening,
+    stop_timeout: Duration,
+    stop: impl Future<Output = Result<&'static str>>,
+) -> Result<()> {
     let closing = Arc::new(Notify::new());
+    let mut workers = tokio::spawn(worker::work(shared.clone()));
+    let server = tokio::spawn(server::serve(shared.clone(), listening, closing.clone()));
+    let why = stop.await?;
+    tracing::info!("stopping: {why}");
+    notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("stopping")]);
+    closing.notify_waiters();
+    closing.notify_one();
+    worker::stop_taking(&shared);
+    if tokio::time::timeout(stop_timeout, &mut workers).await.is_err() {
+        tracing::warn!("running jobs did not end in {} s; they go back into the queue", stop_timeout.as_secs());
+        shared.wish.send_replace(Wish::Release);
+        let _ = tokio::time::timeout(Duration::from_secs(10), &mut workers).await;
+    }
+    server.await.context("the server task failed")?
+}
+
+/// Keeps systemd informed until a signal comes or nothing was to be done for `idle_timeout`; says which.
+async fn until_told(shared: Arc<Shared>, idle_timeout: Option<Duration>, place: String) -> Result<&'static str> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("ready")]);
-    tracing::info!(
-        "cicdctl {} is ready as {} on {}",
-        env!("CARGO_PKG_VERSION"),
-        shared.scope.name(),
-        listening.describe()
-    );
-
-    let workers = tokio::spawn(worker::work(shared.clone()));
-    let server = tokio::spawn(server::serve(shared.clone(), listening, closing.clone()));
+    tracing::info!("cicdctl {} is ready as {} on {place}", env!("CARGO_PKG_VERSION"), shared.scope.name());
     let mut pulse = tokio::time::interval(pulse_interval());
-    let why = loop {
+    loop {
         tokio::select! {
-            _ = term.recv() => break "told to stop",
-            _ = interrupt.recv() => break "interrupted",
+            _ = term.recv() => return Ok("told to stop"),
+            _ = interrupt.recv() => return Ok("interrupted"),
             _ = hangup.recv() => match shared.host.config() {
                 // Every job reads the configuration anew, so there is nothing to swap.
                 Ok(_) => tracing::info!("the configuration is read anew for the next job"),
@@ -159,24 +183,11 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
                 let status = if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
                 notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status)]);
                 if idle_timeout.is_some_and(|timeout| queued + running == 0 && !shared.is_busy() && shared.idle_for() >= timeout) {
-                    break "idle; the socket wakes it";
+                    return Ok("idle; the socket wakes it");
                 }
             }
         }
-    };
-    tracing::info!("stopping: {why}");
-    notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("stopping")]);
-    // First no more connections and no more jobs; what runs may end within the stop time; the rest is released.
-    closing.notify_waiters();
-    closing.notify_one();
-    let mut workers = workers;
-    worker::stop_taking(&shared);
-    if tokio::time::timeout(stop_timeout, &mut workers).await.is_err() {
-        tracing::warn!("running jobs did not end in {} s; they go back into the queue", stop_timeout.as_secs());
-        shared.wish.send_replace(Wish::Release);
-        let _ = tokio::time::timeout(Duration::from_secs(10), &mut workers).await;
     }
-    server.await.context("the server task failed")?
 }
 
 fn notify(state: &[sd_notify::NotifyState<'_>]) {
