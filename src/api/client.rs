@@ -72,6 +72,9 @@ impl Client {
         if !answer.status().is_success() {
             return Err(refusal(answer).await);
         }
+        if answer.status() == StatusCode::NO_CONTENT {
+            return Ok(true);
+        }
         let mut text = Vec::new();
         while let Some(frame) = answer.body_mut().frame().await {
             let Ok(data) = frame?.into_data() else { continue };

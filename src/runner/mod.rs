@@ -18,10 +18,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::agent::AgentName;
 use crate::cage::{Cage, Wish};
+use crate::config::Span;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::store::Store;
 use crate::unit::RUNNER_SERVICE;
+pub use socket::{Listening, listen};
 pub use worker::in_scope;
 
 /// Whose jobs a process works on.
@@ -109,7 +111,7 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         Scope::Runner => host.paths.runner_socket(),
         Scope::Agent(name) => host.paths.agent_socket(name),
     };
-    let listening = socket::listen(&socket_path, from_stdin)?;
+    let listening = listen(&socket_path, from_stdin)?;
     let store = Store::open(&host.paths.store())?;
     let _lock = lock(&host, &scope)?;
     let cage = match host.manager().await {
@@ -125,28 +127,61 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
     }
     // Only systemd wakes it again, so only under systemd may it leave.
     let may_leave = listening.is_from_systemd();
-    let mut times = config.runner;
+    let stop_timeout = config.runner.stop_timeout.0;
     let shared = Shared::new(host, scope, store, cage);
+    let ready = listening.describe();
+    let stop = until_told(shared.clone(), config.runner.idle_timeout, may_leave, ready);
+    let why = serve(shared.clone(), listening, stop_timeout, stop).await?;
+    // A job that was accepted in the last moment would wait for the next knock; so knock, and systemd starts the next
+    // process once this one is gone.
+    if why == IDLE && shared.store.open_jobs(shared.scope.agent().cloned()).await?.0 > 0 {
+        let _ = std::os::unix::net::UnixStream::connect(&socket_path);
+    }
+    Ok(())
+}
 
+const IDLE: &str = "idle; the socket wakes it";
+
+/// Answers on `listening` and works on the queue until `stop` says why to end, which is handed back. Then first no more
+/// connections and no more jobs; what runs may end within `stop_timeout`; the rest goes back into the queue.
+pub async fn serve(
+    shared: Arc<Shared>,
+    listening: Listening,
+    stop_timeout: Duration,
+    stop: impl Future<Output = Result<&'static str>>,
+) -> Result<&'static str> {
     let closing = Arc::new(Notify::new());
+    let mut workers = tokio::spawn(worker::work(shared.clone()));
+    let server = tokio::spawn(server::serve(shared.clone(), listening, closing.clone()));
+    let why = stop.await?;
+    tracing::info!("stopping: {why}");
+    notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("stopping")]);
+    closing.notify_waiters();
+    closing.notify_one();
+    worker::stop_taking(&shared);
+    forget_starts(&shared).await;
+    if tokio::time::timeout(stop_timeout, &mut workers).await.is_err() {
+        tracing::warn!("running jobs did not end in {} s; they go back into the queue", stop_timeout.as_secs());
+        shared.wish.send_replace(Wish::Release);
+        let _ = tokio::time::timeout(Duration::from_secs(10), &mut workers).await;
+    }
+    server.await.context("the server task failed")??;
+    Ok(why)
+}
+
+/// Keeps systemd informed until a signal comes or nothing was to be done for the idle time; says which.
+async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: String) -> Result<&'static str> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("ready")]);
-    tracing::info!(
-        "cicdctl {} is ready as {} on {}",
-        env!("CARGO_PKG_VERSION"),
-        shared.scope.name(),
-        listening.describe()
-    );
-
-    let workers = tokio::spawn(worker::work(shared.clone()));
-    let server = tokio::spawn(server::serve(shared.clone(), listening, closing.clone()));
-    let mut pulse = tokio::time::interval(pulse_interval(times.idle_timeout.0));
-    let why = loop {
+    tracing::info!("cicdctl {} is ready as {} on {place}", env!("CARGO_PKG_VERSION"), shared.scope.name());
+    let mut idle = idle.0;
+    let mut pulse = tokio::time::interval(pulse_interval(idle));
+    loop {
         tokio::select! {
-            _ = term.recv() => break "told to stop",
-            _ = interrupt.recv() => break "interrupted",
+            _ = term.recv() => return Ok("told to stop"),
+            _ = interrupt.recv() => return Ok("interrupted"),
             _ = hangup.recv() => match shared.host.config() {
                 // Every job reads the configuration anew, so there is nothing to swap.
                 Ok(_) => tracing::info!("the configuration is read anew for the next job"),
@@ -158,44 +193,21 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
                 let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
                 let status = if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
                 notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status)]);
-                // These two are no part of any unit file: what is written there holds from the next look on.
-                if let Ok(config) = shared.host.config() {
-                    if config.runner.idle_timeout != times.idle_timeout {
-                        pulse = tokio::time::interval(pulse_interval(config.runner.idle_timeout.0));
-                    }
-                    times = config.runner;
+                // The idle time is no part of any unit file: what is written there holds from the next look on.
+                if let Ok(config) = shared.host.config()
+                    && config.runner.idle_timeout.0 != idle
+                {
+                    idle = config.runner.idle_timeout.0;
+                    pulse = tokio::time::interval(pulse_interval(idle));
                 }
-                let idle_timeout = Some(times.idle_timeout.0).filter(|timeout| may_leave && !timeout.is_zero());
-                if idle_timeout.is_some_and(|timeout| queued + running == 0 && !shared.is_busy() && shared.idle_for() >= timeout) {
-                    break IDLE;
+                let idle_long_enough = may_leave && !idle.is_zero() && shared.idle_for() >= idle;
+                if idle_long_enough && queued + running == 0 && !shared.is_busy() {
+                    return Ok(IDLE);
                 }
             }
         }
-    };
-    tracing::info!("stopping: {why}");
-    notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("stopping")]);
-    // First no more connections and no more jobs; what runs may end within the stop time; the rest is released.
-    closing.notify_waiters();
-    closing.notify_one();
-    let mut workers = workers;
-    worker::stop_taking(&shared);
-    forget_starts(&shared).await;
-    let stop_timeout = times.stop_timeout.0;
-    if tokio::time::timeout(stop_timeout, &mut workers).await.is_err() {
-        tracing::warn!("running jobs did not end in {} s; they go back into the queue", stop_timeout.as_secs());
-        shared.wish.send_replace(Wish::Release);
-        let _ = tokio::time::timeout(Duration::from_secs(10), &mut workers).await;
     }
-    server.await.context("the server task failed")??;
-    // A job that was accepted in the last moment would wait for the next knock; so knock, and systemd starts the next
-    // process once this one is gone.
-    if why == IDLE && shared.store.open_jobs(shared.scope.agent().cloned()).await?.0 > 0 {
-        let _ = std::os::unix::net::UnixStream::connect(&socket_path);
-    }
-    Ok(())
 }
-
-const IDLE: &str = "idle; the socket wakes it";
 
 /// The limit of starts is for failures. Leaving when idle and being woken again is none, however often it happens, but
 /// systemd counts every start; past the limit the socket would fail, too.

@@ -16,7 +16,8 @@ use serde::Serialize;
 
 use super::{Scope, Shared};
 use crate::agent::AgentName;
-use crate::api::{Happening, Problem, ReviewRequest, RunnerInfo, client};
+use crate::api::{Happening, JobState, Problem, ReviewRequest, RunnerInfo, client};
+use crate::config::Agent;
 use crate::review::Outcome;
 use crate::store::Cancelled;
 
@@ -179,8 +180,14 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<Option<AgentName>, Re
     }
     if let Some(path) = &asked.path {
         let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-        let of_path = |of: &std::path::PathBuf| path.starts_with(of.canonicalize().as_ref().unwrap_or(of));
-        return Ok(agents.into_iter().find(|agent| agent.path.as_ref().is_some_and(of_path)).map(|agent| agent.name));
+        // One project may lie within another: the innermost is meant.
+        let depth = |agent: &Agent| {
+            let of = agent.path.as_ref()?;
+            let of = of.canonicalize().unwrap_or_else(|_| of.clone());
+            path.starts_with(&of).then(|| of.components().count())
+        };
+        let owners = agents.into_iter().filter_map(|agent| Some((depth(&agent)?, agent.name)));
+        return Ok(owners.max_by_key(|(depth, _)| *depth).map(|(_, name)| name));
     }
     if let Some(repo) = &asked.repo {
         return Ok(agents.into_iter().find(|agent| agent.repo.as_ref() == Some(repo)).map(|agent| agent.name));
@@ -208,7 +215,8 @@ fn knock(shared: &Arc<Shared>, agent: AgentName) {
 
 async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
     let (mut agent, mut limit) = (shared.scope.agent().cloned(), 50);
-    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
             "agent" => {
                 agent = Some(value.parse().map_err(|problem| Refusal::Problem(StatusCode::BAD_REQUEST, problem))?);
@@ -248,8 +256,10 @@ fn no_such_job<T>(id: &str) -> Result<T, Refusal> {
 /// The events of a job as a stream (HTML Living Standard, "Server-sent events"), from the one after `after` to its
 /// end.
 async fn events(shared: &Arc<Shared>, id: &str, after: u64) -> Result<Answer, Refusal> {
-    if shared.store.job(id).await?.is_none() {
-        return no_such_job(id);
+    let Some(job) = shared.store.job(id).await? else { return no_such_job(id) };
+    if job.state == JobState::Ended && shared.store.events(id, after).await?.is_empty() {
+        // Nothing will come any more; this status keeps an EventSource from asking again.
+        return Ok(body(StatusCode::NO_CONTENT, "text/event-stream", ""));
     }
     let state = (shared.clone(), id.to_owned(), after, false);
     let frames = stream::unfold(state, |(shared, id, mut after, ended)| async move {

@@ -2,7 +2,7 @@
 //! (`StandardInput=socket`), or one that is bound by hand.
 
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,11 @@ fn bind(path: &Path) -> Result<Listening> {
         if let Some(dir) = path.parent() {
             files::make_dir(dir, 0o700)?;
         }
-        if path.exists() {
+        if let Ok(meta) = path.symlink_metadata() {
+            // Connecting to a file of another kind is refused, too.
+            if !meta.file_type().is_socket() {
+                bail!(Fail::new("it is there and no socket").hint("move it away, then start the runner again"));
+            }
             match UnixStream::connect(path) {
                 Ok(_) => bail!(Fail {
                     exit: Exit::TryLater,

@@ -8,13 +8,14 @@ mod state;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use futures_util::StreamExt;
 use zbus::Connection;
 use zbus::wire::{OwnedObjectPath, Variant};
 
 use crate::error::Fail;
 pub use login::{Linger, linger, set_linger};
+use proxy::JobRemovedStream;
 pub use state::{UnitState, exit_status_name};
 
 /// How a unit can be told to change.
@@ -144,21 +145,28 @@ impl Manager {
             };
             (unit.clone(), job)
         });
-        let mut results = Vec::new();
-        let mut waiting: Vec<(OwnedObjectPath, String)> = Vec::new();
-        for (unit, job) in futures_util::future::join_all(calls).await {
+        let (mut results, mut waiting, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        for (unit, job) in beside(&mut removed, &mut over, futures_util::future::join_all(calls)).await? {
             match job {
                 Ok(job) => waiting.push((job, unit)),
                 Err(error) if verb == Verb::Stop && is_no_such_unit(&error) => results.push((unit, Ok(()))),
                 Err(error) => results.push((unit, Err(error.into()))),
             }
         }
+        let mut ended = Vec::new();
+        let mut over = over.into_iter();
         while !waiting.is_empty() {
-            let signal = removed.next().await.context("the connection to the user manager was lost")?;
-            let args = signal.args()?;
-            let Some(index) = waiting.iter().position(|(job, _)| *job == args.job) else { continue };
-            let (_, unit) = waiting.swap_remove(index);
-            let result = match args.result.as_str() {
+            let (job, result) = match over.next() {
+                Some(over) => over,
+                None => next_over(&mut removed).await?,
+            };
+            if let Some(index) = waiting.iter().position(|(waiting, _)| *waiting == job) {
+                ended.push((waiting.swap_remove(index).1, result));
+            }
+        }
+        drop(removed);
+        for (unit, result) in ended {
+            let result = match result.as_str() {
                 "done" | "skipped" => Ok(()),
                 other => Err(self.why_not(&unit, other).await),
             };
@@ -237,18 +245,44 @@ impl Manager {
     pub async fn start_transient(&self, name: &str, properties: &[(&str, Variant<'_>)]) -> Result<()> {
         self.subscribe().await?;
         let mut removed = self.proxy.receive_job_removed().await?;
-        let job = self.proxy.start_transient_unit(name, "fail", properties, &[]).await?;
-        while let Some(signal) = removed.next().await {
-            let args = signal.args()?;
-            if args.job == job {
-                if args.result == "done" {
-                    return Ok(());
-                }
-                return Err(self.why_not(name, &args.result).await);
+        let mut over = Vec::new();
+        let job =
+            beside(&mut removed, &mut over, self.proxy.start_transient_unit(name, "fail", properties, &[])).await??;
+        let mut result = over.into_iter().find(|(over, _)| *over == job).map(|(_, result)| result);
+        while result.is_none() {
+            let (over, ended) = next_over(&mut removed).await?;
+            result = (over == job).then_some(ended);
+        }
+        drop(removed);
+        match result.as_deref() {
+            Some("done") | None => Ok(()),
+            Some(other) => Err(self.why_not(name, other).await),
+        }
+    }
+}
+
+/// A job that is over, and its result.
+type Over = (OwnedObjectPath, String);
+
+/// Waits for the replies to `calls` and notes the jobs that are over meanwhile: signals that nobody takes would soon
+/// block the connection, and the replies with it.
+async fn beside<T>(removed: &mut JobRemovedStream, over: &mut Vec<Over>, calls: impl Future<Output = T>) -> Result<T> {
+    tokio::pin!(calls);
+    loop {
+        tokio::select! {
+            replies = &mut calls => return Ok(replies),
+            Some(signal) = removed.next() => {
+                let args = signal.args()?;
+                over.push((args.job, args.result));
             }
         }
-        bail!("the connection to the user manager was lost")
     }
+}
+
+async fn next_over(removed: &mut JobRemovedStream) -> Result<Over> {
+    let signal = removed.next().await.context("the connection to the user manager was lost")?;
+    let args = signal.args()?;
+    Ok((args.job, args.result))
 }
 
 fn is_no_such_unit(error: &zbus::Error) -> bool {
@@ -263,3 +297,6 @@ async fn connect_to(builder: zbus::connection::Builder<'_>) -> Result<Connection
 fn quoted(units: &[&str]) -> String {
     units.iter().map(|unit| format!("`{unit}`")).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;
