@@ -28,6 +28,9 @@ pub enum Command {
     },
 }
 
+/// Longest value, in bytes.
+const MAX_VALUE: u64 = 64 << 10;
+
 pub fn run(command: Command, host: &Host) -> Result<Exit> {
     let dir = host.paths.credentials_dir();
     match command {
@@ -77,7 +80,10 @@ fn read_value(name: &str) -> Result<String> {
         dialoguer::Password::new().with_prompt(format!("Value of {name}")).interact()?
     } else {
         let mut text = String::new();
-        std::io::stdin().take(1 << 16).read_to_string(&mut text)?;
+        std::io::stdin().take(MAX_VALUE + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_VALUE {
+            bail!(Fail::usage(format!("the value is longer than {} KiB", MAX_VALUE >> 10)));
+        }
         text
     };
     let value = value.trim_end_matches(['\r', '\n']).to_owned();

@@ -4,7 +4,7 @@
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -86,7 +86,7 @@ impl Store {
         self.run(move |connection| {
             let transaction = begin(connection)?;
             let job = Job {
-                id: ulid::Ulid::generate().to_string(),
+                id: next_id(),
                 state: JobState::Queued,
                 agent,
                 request,
@@ -326,6 +326,13 @@ impl Store {
     }
 }
 
+/// Ids sort as the jobs were accepted, also those of one millisecond.
+fn next_id() -> String {
+    static IDS: Mutex<ulid::Generator> = Mutex::new(ulid::Generator::new());
+    let mut ids = IDS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    ids.generate().unwrap_or_else(ulid::Overflow::commit_overflow_increment).to_string()
+}
+
 /// Milliseconds since 1970.
 pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
@@ -445,6 +452,19 @@ mod tests {
         let events = store.events(&job.id, 0).await.unwrap();
         assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(store.events(&job.id, 2).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn jobs_of_one_millisecond_are_claimed_in_the_order_in_which_they_were_accepted() {
+        let ids: Vec<String> = (0..1000).map(|_| next_id()).collect();
+        assert!(ids.is_sorted());
+        let (_dir, store) = store();
+        for pr in 1..=20 {
+            store.accept(None, ReviewRequest { pr: Some(pr), ..Default::default() }).await.unwrap();
+        }
+        for pr in 1..=20 {
+            assert_eq!(store.claim(None).await.unwrap().unwrap().request.pr, Some(pr));
+        }
     }
 
     #[tokio::test]

@@ -1,0 +1,35 @@
+use crate::Place;
+
+#[test]
+fn without_a_bus_it_fails_and_says_what_to_do() {
+    let place = Place::new();
+    let run = place.text("run");
+    place.run("doctor").status(1).stderr("1 check failed.\n").stdout_has(&[
+        "ok       config       defaults; there is no file\n",
+        &format!("FAILED   bus          could not reach the systemd user manager: neither `{run}/bus` nor `{run}/systemd/private` exists\n"),
+        "                      -> log in by ssh or on the console, or let root run `loginctl enable-linger ",
+        "ok       engine       rules (built in)\n",
+    ]);
+}
+
+#[test]
+fn as_json_it_has_a_code_for_each_check() {
+    let mut ran = Place::new().run("doctor --json -q").status(1);
+    let checks: serde_json::Value = serde_json::from_str(&ran.take_stdout()).unwrap();
+    let verdicts: Vec<_> = checks.as_array().unwrap().iter().map(|check| (&check["code"], &check["verdict"])).collect();
+    assert_eq!(
+        serde_json::json!(verdicts),
+        serde_json::json!([["config", "ok"], ["bus", "failure"], ["engine", "ok"]])
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_a_check_that_failed() {
+    let place = Place::new();
+    place.write("home/.config/cicd-toolkit/config.toml", "[runner]\njobs = 0\n");
+    place
+        .run("doctor")
+        .status(1)
+        .stderr("2 checks failed.\n")
+        .stdout_has(&["FAILED   config ", "config.toml:2: `runner.jobs`: it must be 1 to 64\n"]);
+}
