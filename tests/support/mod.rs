@@ -143,7 +143,7 @@ pub struct Runner {
     pub socket: PathBuf,
     pub shared: Arc<Shared>,
     stop: Option<oneshot::Sender<Duration>>,
-    served: JoinHandle<anyhow::Result<()>>,
+    served: JoinHandle<anyhow::Result<&'static str>>,
 }
 
 impl Runner {
