@@ -31,6 +31,10 @@ pub const API_KEY: (&str, &str) = ("anthropic-api-key", "ANTHROPIC_API_KEY");
 /// How long the cage may go on after the engine's own deadlines, for its clean-up.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// A shutdown stops cage, bus and runner at once, in any order. Where the first two went away before their time, the
+/// runner learns within this time whether it is to stop, too: then the job is not to blame.
+const STOP_SHOWS: Duration = Duration::from_secs(2);
+
 /// `input.json`
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Input {
@@ -136,7 +140,13 @@ async fn in_unit(
             properties.iter().map(|(name, value)| Ok((*name, value.try_clone()?))).collect::<Result<_>>()?;
         let started = manager.start_transient(&unit, &borrowed).await;
         let state = match started {
-            Ok(()) => watch_unit(manager, order, &unit, wish, progress).await?,
+            Ok(()) => match watch_unit(manager, order, &unit, wish, progress).await {
+                Ok(state) => state,
+                Err(error) => {
+                    tokio::time::sleep(STOP_SHOWS).await;
+                    return Err(error);
+                }
+            },
             Err(error) => {
                 tracing::debug!("{unit}: {error:#}");
                 Some(manager.state(&unit).await.unwrap_or_default())
@@ -166,6 +176,9 @@ async fn in_unit(
                 state.failure()
             )
         } else {
+            if !matches!(state.result.as_deref(), Some("oom-kill" | "timeout")) {
+                tokio::time::sleep(STOP_SHOWS).await;
+            }
             cause_of(&state, order.limits)
         };
         return Ok(Some(End { result: Err(EngineError::Failed { cause }), used, peak_memory: state.memory_peak }));

@@ -84,7 +84,7 @@ shows "DELETE of what has ended is a conflict" '^again: 409'
 
 #-- stop --------------------------------------------------------------------------------
 
-alice 'sed -i "s/^#stop_timeout = .*/stop_timeout = \"1s\"/" ~/.config/cicd-toolkit/config.toml && cicdctl apply --yes' >/dev/null
+alice 'sed -i "s/^#stop_timeout = .*/stop_timeout = \"1s\"/" ~/.config/cicd-toolkit/config.toml && cicdctl apply --yes' >/dev/null 2>&1
 configure <<'FILE'
 [engine.command]
 argv = ["/usr/local/bin/slow", "8"]
@@ -113,7 +113,7 @@ shows "without the first engine" '^processes: 0'
 
 #-- it leaves, and nobody notices -------------------------------------------------------
 
-alice 'sed -i "s/^#idle_timeout = .*/idle_timeout = \"2s\"/" ~/.config/cicd-toolkit/config.toml && cicdctl apply --yes' >/dev/null
+alice 'sed -i "s/^#idle_timeout = .*/idle_timeout = \"2s\"/" ~/.config/cicd-toolkit/config.toml && cicdctl apply --yes' >/dev/null 2>&1
 check "a shorter idle time holds without a restart" wait_for 20 expect_output '^inactive$' \
     alice 'systemctl --user is-active cicd-runner.service || :'
 run alice "$ask"'
