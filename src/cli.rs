@@ -103,6 +103,12 @@ impl Command {
     }
 }
 
+/// The environment as text. What is not UTF-8 (`PWD` in a directory of an old encoding) is left out: nothing that we
+/// look for can be.
+pub fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> HashMap<String, String> {
+    variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
 /// The whole program.
 pub fn main(arguments: Vec<OsString>, environment: HashMap<String, String>) -> u8 {
     let matches = match Cli::command().try_get_matches_from(as_cicdctl(arguments)) {
@@ -192,6 +198,13 @@ fn as_cicdctl(mut arguments: Vec<OsString>) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_that_is_no_text_is_left_out() {
+        use std::os::unix::ffi::OsStringExt;
+        let all = [("PWD".into(), OsString::from_vec(b"/n\xff".to_vec())), ("HOME".into(), "/h".into())];
+        assert_eq!(environment(all.into_iter()), HashMap::from([("HOME".to_owned(), "/h".to_owned())]));
+    }
 
     #[test]
     fn the_command_tree_is_sound() {

@@ -122,27 +122,52 @@ pub fn open_untrusted(path: &Path) -> Result<Option<fs::File>> {
 
 /// Removes a directory with all that is in it; symlinks inside are removed, not followed.
 pub fn remove_tree(path: &Path) -> Result<()> {
-    let mut removed = fs::remove_dir_all(path);
-    if removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
-        // Somebody took away the permission to list or change a directory that is ours.
-        open_up(path);
-        removed = fs::remove_dir_all(path);
-    }
-    match removed {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("could not remove `{}`", path.display()))
-        }
-        _ => Ok(()),
-    }
+    let removed = match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        // Somebody took away the permission to list or change a directory that is ours, or made a tree so deep that
+        // no path or not enough descriptors lead to its end.
+        Err(_) => remove_flat(path),
+        Ok(()) => Ok(()),
+    };
+    removed.with_context(|| format!("could not remove `{}`", path.display()))
 }
 
-/// Gives us back what we need to remove `dir` and the directories below it.
-fn open_up(dir: &Path) {
-    if fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
-        // Where this fails, the removal says so.
-        let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            open_up(&entry.path());
+/// Removes a tree of any depth and any modes that are ours to change: what is deeper is moved up before it is removed.
+fn remove_flat(path: &Path) -> std::io::Result<()> {
+    let open = |dir: &Path| fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+    open(path)?;
+    let mut moved = 0u64;
+    loop {
+        let mut found = false;
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            found = true;
+            let dir = entry.path();
+            if !entry.file_type()?.is_dir() {
+                fs::remove_file(&dir)?;
+                continue;
+            }
+            open(&dir)?;
+            for below in fs::read_dir(&dir)? {
+                let below = below?;
+                if !below.file_type()?.is_dir() {
+                    fs::remove_file(below.path())?;
+                    continue;
+                }
+                // A directory is renamed by whoever may write in it.
+                open(&below.path())?;
+                loop {
+                    let to = path.join(format!(".{moved}"));
+                    moved += 1;
+                    if to.symlink_metadata().is_err() {
+                        break fs::rename(below.path(), to)?;
+                    }
+                }
+            }
+            fs::remove_dir(&dir)?;
+        }
+        if !found {
+            return fs::remove_dir(path);
         }
     }
 }
@@ -224,6 +249,24 @@ mod tests {
         fs::set_permissions(tree.join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
         remove_tree(&tree).unwrap();
         assert!(!tree.exists() && dir.path().exists());
+    }
+
+    #[test]
+    fn a_tree_goes_however_deep_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        make_dir(&tree.join(".0/x"), 0o700).unwrap();
+        // Built from its end, as no path leads there.
+        for depth in 0..3000 {
+            let outer = tree.join(format!("d{depth}"));
+            make_dir(&outer, 0o700).unwrap();
+            fs::write(outer.join("file"), "").unwrap();
+            if depth > 0 {
+                fs::rename(tree.join(format!("d{}", depth - 1)), outer.join("d")).unwrap();
+            }
+        }
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! unstaged changes, fetched pull requests — goes into the mirror, never into the user's repository.
 
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,6 +24,10 @@ use crate::files;
 const DEADLINE: Duration = Duration::from_secs(600);
 /// Largest diff that is read, in bytes.
 const MAX_DIFF: u64 = 128 << 20;
+/// Largest of git's own text files that is read from somebody's repository (`shallow`, `info/exclude`), in bytes.
+const MAX_TEXT: u64 = 16 << 20;
+/// Largest index, in bytes; a million files take some 100 MB.
+const MAX_INDEX: u64 = 1 << 30;
 
 /// A change to review, with names that do not move: commits, or trees where nothing is committed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +80,12 @@ impl Repository {
                 error.context(format!("could not read the repository at `{}`", path.display()))
             }
         })?;
+        if answer.lines().count() != 4 {
+            bail!(
+                Fail::new(format!("the path of the repository at `{}` has a line break in it", path.display()))
+                    .hint("rename the directory")
+            );
+        }
         let mut lines = answer.lines();
         let mut next = || lines.next().context("git answered less than was asked");
         let (git_dir, common_dir) = (PathBuf::from(next()?), PathBuf::from(next()?));
@@ -151,12 +162,20 @@ impl Mirror {
         let name = hex::encode(&Sha256::digest(repository.common_dir.as_os_str().as_encoded_bytes())[..12]);
         let dir = cache_dir.join("mirrors").join(format!("{name}.git"));
         if !dir.join("HEAD").exists() {
-            files::make_dir(&dir, 0o700)?;
+            let mirrors = cache_dir.join("mirrors");
+            files::make_dir(&mirrors, 0o700)?;
+            // Made beside its place, then moved there: nobody finds it half made, now or after a crash.
+            let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&mirrors)?;
             let mut git = Git::new();
             git.args(["init", "--quiet", "--bare", "--template="])
                 .arg(format!("--object-format={}", repository.object_format));
-            git.arg(&dir);
+            git.arg(new.path());
             git.text().await.context("could not make the mirror")?;
+            match std::fs::rename(new.path(), &dir) {
+                // Another process was faster.
+                Err(_) if dir.join("HEAD").exists() => {}
+                made => made.with_context(|| format!("could not make `{}`", dir.display()))?,
+            }
         }
         let objects = repository.common_dir.join("objects");
         let line =
@@ -168,7 +187,7 @@ impl Mirror {
             files::write(&alternates, format!("{line}\n").as_bytes(), 0o600)?;
         }
         // A shallow history ends where the working copy's does.
-        match files::read(&repository.common_dir.join("shallow"))? {
+        match files::read_untrusted(&repository.common_dir.join("shallow"), MAX_TEXT)? {
             Some(shallow) => files::write(&dir.join("shallow"), shallow.as_bytes(), 0o600)?,
             None => files::remove(&dir.join("shallow"))?,
         }
@@ -363,7 +382,14 @@ impl Mirror {
         let source = self.of.git_dir.join("index");
         let copy = |name: &str, to: &Path| -> Result<()> {
             let from = self.of.git_dir.join(name);
-            std::fs::copy(&from, to).with_context(|| format!("could not copy `{}`", from.display()))?;
+            let failed = || format!("could not copy `{}`", from.display());
+            // No link, no device, and not without end: the repository may be anybody's.
+            let Some(file) = files::open_untrusted(&from).with_context(failed)? else { return Ok(()) };
+            let copied =
+                std::io::copy(&mut file.take(MAX_INDEX + 1), &mut std::fs::File::create(to)?).with_context(failed)?;
+            if copied > MAX_INDEX {
+                bail!("`{}` is larger than {MAX_INDEX} bytes", from.display());
+            }
             // Git takes a file that is older than the index and has its old size and times for unchanged.
             let time = from.metadata()?.modified()?;
             Ok(std::fs::File::options().write(true).open(to)?.set_modified(time)?)
@@ -442,7 +468,8 @@ impl Mirror {
 
     /// What the user ignores besides `.gitignore`: our git does not see their configuration.
     async fn excludes(&self, scratch: &Path) -> Result<PathBuf> {
-        let mut text = files::read(&self.of.common_dir.join("info/exclude")).ok().flatten().unwrap_or_default();
+        let own = files::read_untrusted(&self.of.common_dir.join("info/exclude"), MAX_TEXT);
+        let mut text = own.ok().flatten().unwrap_or_default();
         let home = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.dir);
         if let Some(home) = home {
             text = format!("{text}\n{}\n", excludes_of_user(&home).await?);

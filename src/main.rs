@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(cicdctl::cli::main(std::env::args_os().collect(), std::env::vars().collect()))
+    ExitCode::from(cicdctl::cli::main(std::env::args_os().collect(), cicdctl::cli::environment(std::env::vars_os())))
 }

@@ -331,30 +331,36 @@ struct Tail {
     path: PathBuf,
     offset: u64,
     rest: Vec<u8>,
+    events: usize,
 }
 
 /// Largest result that is read, in bytes.
 const MAX_RESULT: u64 = 64 << 20;
-/// Events that a cage may hand over in all; more is noise.
-const MAX_EVENTS: u64 = 4 << 20;
+/// Events that a cage may hand over in all, in bytes and in number; more is noise. Each is a write to the disk.
+const MAX_EVENT_BYTES: u64 = 4 << 20;
+const MAX_EVENTS: usize = 2000;
 
 impl Tail {
     fn new(dir: &Path) -> Tail {
-        Tail { path: dir.join("out/events.jsonl"), offset: 0, rest: Vec::new() }
+        Tail { path: dir.join("out/events.jsonl"), offset: 0, rest: Vec::new(), events: 0 }
     }
 
     fn read(&mut self, progress: &mut (dyn FnMut(Progress) + Send)) {
         let Ok(Some(mut file)) = files::open_untrusted(&self.path) else { return };
-        let room = MAX_EVENTS.saturating_sub(self.offset);
+        let room = MAX_EVENT_BYTES.saturating_sub(self.offset);
         let mut new = Vec::new();
         if file.seek(SeekFrom::Start(self.offset)).is_err() || file.take(room).read_to_end(&mut new).is_err() {
             return;
         }
         self.offset += new.len() as u64;
         self.rest.append(&mut new);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            if let Ok(event) = serde_json::from_slice(&line) {
+        let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        for line in self.rest.drain(..whole).as_slice().split(|byte| *byte == b'\n') {
+            if self.events == MAX_EVENTS {
+                break;
+            }
+            if let Ok(event) = serde_json::from_slice(line) {
+                self.events += 1;
                 progress(event);
             }
         }
@@ -364,4 +370,26 @@ impl Tail {
 /// For people: how much memory a job took.
 pub fn memory_text(bytes: u64) -> String {
     Size((bytes + (1 << 20) - 1) >> 20 << 20).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_events_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("out")).unwrap();
+        let line = "{\"progress\":\"note\",\"text\":\"\"}\n";
+        let path = dir.path().join("out/events.jsonl");
+        std::fs::write(&path, format!("{line}no event\n{line}{}", &line[..9])).unwrap();
+        let (mut tail, mut told) = (Tail::new(dir.path()), 0);
+        tail.read(&mut |_| told += 1);
+        assert_eq!(told, 2);
+        std::fs::write(&path, format!("{line}no event\n{line}{}", line.repeat(130_000))).unwrap();
+        let began = Instant::now();
+        tail.read(&mut |_| told += 1);
+        assert_eq!(told, MAX_EVENTS);
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
 }

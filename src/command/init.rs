@@ -88,8 +88,11 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
             manifest.save(&host.paths.manifest())?;
             files::make_dir(dir, 0o755)?;
         }
-        std::os::unix::fs::symlink(&host.program, &link)
-            .with_context(|| format!("could not make the link `{}`", link.display()))?;
+        match std::os::unix::fs::symlink(&host.program, &link) {
+            // Another `init` was faster, while this one waited for it.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => made.with_context(|| format!("could not make the link `{}`", link.display()))?,
+        }
     }
     if todo.linger {
         manifest.linger = true;
@@ -210,6 +213,11 @@ fn ask_engine(host: &Host) -> Result<EngineName> {
 
 /// A real call through the socket, which wakes the runner.
 async fn prove(host: &Host) -> Result<()> {
+    // A runner that failed too often would not be started, however right everything is by now, and its socket would
+    // fail with it.
+    if let Ok(manager) = host.manager().await {
+        manager.reset_failed(RUNNER_SERVICE).await;
+    }
     let client = Client::new(host.paths.runner_socket());
     match client.info().await {
         Ok(info) => {

@@ -122,6 +122,12 @@ fn request(args: &Args) -> Result<ReviewRequest> {
         (None, Some(_), _) | (None, _, Some(_)) => None,
         (None, None, None) => Some(std::env::current_dir()?),
     };
+    if let Some(path) = path.as_ref().filter(|path| path.to_str().is_none()) {
+        bail!(
+            Fail::new(format!("the path `{}` is not UTF-8, so it cannot be told to the runner", path.display()))
+                .hint("rename the directory")
+        );
+    }
     let request = ReviewRequest {
         pr: args.pr,
         repo: args.repo.clone(),
@@ -177,7 +183,10 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         Cage::Child { because: "there is no systemd user manager".into() }
     };
     if !args.local && !args.dry_run {
-        host.ui.say("No runner is set up (`cicdctl init`); reviewing in this process.");
+        host.ui.say(match host.paths.manifest().exists() {
+            true => "The runner's socket is not there (`cicdctl status` says why); reviewing in this process.",
+            false => "No runner is set up (`cicdctl init`); reviewing in this process.",
+        });
     }
     let job = Job {
         id: ulid::Ulid::generate().to_string(),

@@ -299,8 +299,10 @@ fn trouble(status: &Status) -> Vec<String> {
         return vec![format!("engines are not caged, and nothing restarts the runner: {why}")];
     }
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
-        let restart = if unit.name == "runner" {
-            "systemctl --user start cicd-runner.socket".to_owned()
+        // An agent may be called `runner`, too. A start by `systemctl` would not clear the start limit of a service
+        // that failed.
+        let restart = if std::ptr::eq(unit, &status.runner) {
+            "cicdctl init".to_owned()
         } else {
             format!("cicdctl agent start {}", unit.name)
         };

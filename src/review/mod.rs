@@ -68,6 +68,9 @@ pub async fn run(
     if let Err(error) = files::remove_tree(&dir) {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
+    if ended.is_err() {
+        not_seen(&mut review.receipt, "the review did not come to its end");
+    }
     match ended {
         Ok(()) => {}
         Err(Stopped::Wish(Wish::Release)) => return None,
@@ -204,6 +207,10 @@ async fn steps(
                     (Outcome::Deferred, Some(format!("{error}{again}")))
                 }
                 EngineError::Deferred { .. } => (Outcome::Deferred, Some(error.to_string())),
+                // A key that is stored is given to nobody else.
+                EngineError::Unauthenticated { .. } if !matches!(input.spec, EngineSpec::Claude(_)) => {
+                    (Outcome::Failed, Some(error.to_string()))
+                }
                 EngineError::Unauthenticated { .. } => (
                     Outcome::Failed,
                     Some(format!("{error}; `cicdctl secret set {}` stores a key", crate::cage::API_KEY.0)),

@@ -20,7 +20,8 @@ use crate::agent::AgentName;
 use crate::cage::{Cage, Wish};
 use crate::config::Span;
 use crate::error::{Exit, Fail};
-use crate::host::Host;
+use crate::files;
+use crate::host::{Host, Paths};
 use crate::store::Store;
 use crate::unit::RUNNER_SERVICE;
 pub use socket::{Listening, listen};
@@ -231,9 +232,20 @@ fn pulse_interval(idle_timeout: Duration) -> Duration {
     watchdog.min(idle).clamp(Duration::from_millis(200), most)
 }
 
+/// No agent's name may make it another's lock: `.cicdctl.lock` beside the runner's is that of the commands.
+fn lock_path(paths: &Paths, scope: &Scope) -> PathBuf {
+    match scope {
+        Scope::Runner => paths.state_dir.join(".runner.lock"),
+        Scope::Agent(name) => paths.agent_state(name).join(".lock"),
+    }
+}
+
 /// One process for a scope: two would take each other's running jobs for those of a crash.
 fn lock(host: &Host, scope: &Scope) -> Result<std::fs::File> {
-    let path: PathBuf = host.paths.state_dir.join(format!(".{}.lock", scope.name()));
+    let path = lock_path(&host.paths, scope);
+    if let Some(dir) = path.parent() {
+        files::make_dir(dir, 0o700)?;
+    }
     let file = std::fs::OpenOptions::new()
         .create(true)
         .write(true)
@@ -250,6 +262,29 @@ fn lock(host: &Host, scope: &Scope) -> Result<std::fs::File> {
         .into()),
         Err(std::fs::TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("could not lock `{}`", path.display()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_processes_of_different_scopes_share_a_lock() {
+        let paths = Paths {
+            home: "/h".into(),
+            config_dir: "/h/c".into(),
+            config_home: "/h".into(),
+            state_dir: "/h/s".into(),
+            cache_dir: "/h/k".into(),
+            runtime_dir: "/r".into(),
+        };
+        let of = |name: &str| lock_path(&paths, &Scope::Agent(name.parse().unwrap()));
+        let commands = paths.state_dir.join(".cicdctl.lock");
+        let all = [of("runner"), of("cicdctl"), of("x"), lock_path(&paths, &Scope::Runner), commands];
+        for (index, path) in all.iter().enumerate() {
+            assert!(!all[..index].contains(path), "{}", path.display());
         }
     }
 }

@@ -80,7 +80,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
             let outcome = review.outcome;
             let reason = review.reason.clone().map_or(String::new(), |reason| format!(": {reason}"));
             let findings = crate::quantity::count(review.findings.len(), "finding");
-            match shared.store.finish(&id, review).await {
+            match finish(&shared, &id, review).await {
                 Ok(()) if matches!(outcome, Outcome::Failed) => {
                     tracing::error!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}{reason}");
                 }
@@ -91,6 +91,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
             }
         }
         Ok(None) => {
+            // Where this fails, the next process finds it running, and nobody who runs it.
             if let Err(error) = shared.store.requeue(&id, "the runner stopped").await {
                 tracing::error!(CICD_JOB = %id, "{error:#}");
             }
@@ -102,6 +103,20 @@ async fn one(shared: Arc<Shared>, job: Job) {
     shared.changed.notify_one();
     shared.news.notify_waiters();
     shared.work.notify_one();
+}
+
+/// Writes the end of a job down, however long that takes: a disk that is full has room again some day, and until then
+/// nobody else may begin the job. A process that is to stop leaves it to the next one.
+async fn finish(shared: &Shared, id: &str, review: Review) -> Result<()> {
+    loop {
+        match shared.store.finish(id, review.clone()).await {
+            Err(error) if !shared.is_stopping() => {
+                tracing::error!(CICD_JOB = %id, "{error:#}; it is tried again");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 async fn review_job(shared: &Arc<Shared>, job: &Job) -> Result<Option<Review>> {

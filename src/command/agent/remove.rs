@@ -48,10 +48,13 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         manager.change_one(Verb::Stop, &name.service()).await?;
         manager.reset_failed(&name.service()).await;
         manager.disable(&[&name.service(), &name.socket()]).await?;
-        files::remove(&host.paths.agent_file(name))?;
         files::remove_tree(&host.paths.agent_state(name))?;
     }
     converge::apply(host, &plan, &mut manifest, &manager).await?;
+    // Last, so that an agent whose removal was ended half-way is still there to be removed.
+    for agent in &chosen {
+        files::remove(&host.paths.agent_file(&agent.name))?;
+    }
     let names: Vec<&str> = chosen.iter().map(|agent| agent.name.as_str()).collect();
     host.ui.say(&format!("removed: {}", names.join(", ")));
     Ok(Exit::Done)
