@@ -43,7 +43,7 @@ complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "logs" -d 'Show what
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "review" -d 'Review a change'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "job" -d 'List, show, follow and cancel jobs'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "doctor" -d 'Check everything the runner needs'
-complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "secret" -d 'Manage secrets, such as the key of an engine\'s API'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "run"
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "generate"
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -244,6 +244,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l user -d 'Act 
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l staged -d 'What is staged'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l no-wait -d 'Print the job and do not wait for its end'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l dry-run -d 'Show what would be reviewed, and call no engine'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l post -d 'Publish the review of the pull request at GitHub'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l local -d 'Review in this process, without the runner'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l unsandboxed -d 'Go on where the engine\'s sandbox cannot be had; the receipt says so'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l json -d 'Print data as JSON on stdout'
@@ -429,7 +430,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_see
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "review" -d 'Review a change'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "secret" -d 'Manage secrets, such as the key of an engine\'s API'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "run"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "generate"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -6,6 +6,7 @@
 //! unstaged changes, fetched pull requests — goes into the mirror, never into the user's repository.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,20 @@ pub struct Change {
     pub head: String,
     /// For people: `HEAD~1..HEAD`, `staged changes`.
     pub subject: String,
+}
+
+/// Where a repository is fetched from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Source {
+    pub url: String,
+    /// A header with credentials, and the addresses that it is for (all that begin so).
+    pub header: Option<(String, String)>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", without_credentials(&self.url))
+    }
 }
 
 /// Somebody's repository on disk, with or without a working tree.
@@ -159,24 +174,8 @@ pub struct Mirror {
 impl Mirror {
     /// Opens or makes the mirror of `repository` below `cache_dir`.
     pub async fn open(cache_dir: &Path, repository: Repository) -> Result<Mirror> {
-        let name = hex::encode(&Sha256::digest(repository.common_dir.as_os_str().as_encoded_bytes())[..12]);
-        let dir = cache_dir.join("mirrors").join(format!("{name}.git"));
-        if !dir.join("HEAD").exists() {
-            let mirrors = cache_dir.join("mirrors");
-            files::make_dir(&mirrors, 0o700)?;
-            // Made beside its place, then moved there: nobody finds it half made, now or after a crash.
-            let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&mirrors)?;
-            let mut git = Git::new();
-            git.args(["init", "--quiet", "--bare", "--template="])
-                .arg(format!("--object-format={}", repository.object_format));
-            git.arg(new.path());
-            git.text().await.context("could not make the mirror")?;
-            match std::fs::rename(new.path(), &dir) {
-                // Another process was faster.
-                Err(_) if dir.join("HEAD").exists() => {}
-                made => made.with_context(|| format!("could not make `{}`", dir.display()))?,
-            }
-        }
+        let dir =
+            bare(cache_dir, repository.common_dir.as_os_str().as_encoded_bytes(), &repository.object_format).await?;
         let objects = repository.common_dir.join("objects");
         let line =
             objects.to_str().filter(|path| !path.contains('\n')).context("the repository's path is not plain text")?;
@@ -192,6 +191,12 @@ impl Mirror {
             None => files::remove(&dir.join("shallow"))?,
         }
         Ok(Mirror { dir, of: repository })
+    }
+
+    /// Opens or makes the mirror of a repository that nobody here has a working copy of.
+    pub async fn of_remote(cache_dir: &Path, source: &Source) -> Result<Mirror> {
+        let dir = bare(cache_dir, without_credentials(&source.url).as_bytes(), "sha1").await?;
+        Ok(Mirror { of: Repository::open(&dir).await?, dir })
     }
 
     fn git(&self) -> Git {
@@ -262,18 +267,23 @@ impl Mirror {
         Ok(Change { base: self.head_or_empty().await?, head, subject: "working tree".into() })
     }
 
-    /// A pull request of the remote, against its base branch.
-    pub async fn pull_request(&self, number: u64, base: Option<&str>) -> Result<Change> {
-        let url = self.of.remote_url("origin").await?;
-        let shown = without_credentials(&url);
+    /// A pull request of the remote `origin`, against its base branch. Where there is no such remote it comes from
+    /// `forge`, whose credentials go to any address that they are for.
+    pub async fn pull_request(&self, number: u64, base: Option<&str>, forge: Option<&Source>) -> Result<Change> {
+        let source = match (self.of.remote_url("origin").await, forge) {
+            (Ok(url), forge) => Source { url, header: forge.and_then(|forge| forge.header.clone()) },
+            (Err(_), Some(forge)) => forge.clone(),
+            (Err(error), None) => return Err(error),
+        };
+        let shown = without_credentials(&source.url);
         let base = match base {
             Some(base) => base.to_owned(),
-            None => self.default_branch(&url).await?,
+            None => self.default_branch(&source).await?,
         };
         let (head_ref, base_ref) = (format!("refs/cicd/pull/{number}"), format!("refs/cicd/base/{base}"));
         let fetch = |spec: String| {
             let mut git = self.git();
-            git.remote(&url).args([
+            git.remote(&source).args([
                 "fetch",
                 "--quiet",
                 "--no-tags",
@@ -510,9 +520,10 @@ impl Mirror {
         Ok(git.text().await?.trim().to_owned())
     }
 
-    async fn default_branch(&self, url: &str) -> Result<String> {
+    async fn default_branch(&self, source: &Source) -> Result<String> {
+        let url = source.url.as_str();
         let mut git = self.git();
-        git.remote(url).args(["ls-remote", "--symref", "cicd", "HEAD"]).current_dir(&self.of.top);
+        git.remote(source).args(["ls-remote", "--symref", "cicd", "HEAD"]).current_dir(&self.of.top);
         let answer =
             git.text().await.with_context(|| format!("could not ask {} for its branches", without_credentials(url)))?;
         answer
@@ -536,6 +547,27 @@ async fn excludes_of_user(home: &Path) -> Result<String> {
         _ => home.join(".config/git/ignore"),
     };
     Ok(files::read(&file).ok().flatten().unwrap_or_default())
+}
+
+/// Our own bare repository for what `key` names.
+async fn bare(cache_dir: &Path, key: &[u8], object_format: &str) -> Result<PathBuf> {
+    let mirrors = cache_dir.join("mirrors");
+    let dir = mirrors.join(format!("{}.git", hex::encode(&Sha256::digest(key)[..12])));
+    if !dir.join("HEAD").exists() {
+        files::make_dir(&mirrors, 0o700)?;
+        // Made beside its place, then moved there: nobody finds it half made, now or after a crash.
+        let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&mirrors)?;
+        let mut git = Git::new();
+        git.args(["init", "--quiet", "--bare", "--template="]).arg(format!("--object-format={object_format}"));
+        git.arg(new.path());
+        git.text().await.context("could not make the mirror")?;
+        match std::fs::rename(new.path(), &dir) {
+            // Another process was faster.
+            Err(_) if dir.join("HEAD").exists() => {}
+            made => made.with_context(|| format!("could not make `{}`", dir.display()))?,
+        }
+    }
+    Ok(dir)
 }
 
 /// Text that git printed; what is no UTF-8 in it is replaced.
@@ -614,9 +646,15 @@ impl Git {
         self
     }
 
-    /// Makes a remote `cicd`, by environment: an address with a token in it never stands on a command line.
-    fn remote(&mut self, url: &str) -> &mut Self {
-        self.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "remote.cicd.url").env("GIT_CONFIG_VALUE_0", url)
+    /// Makes a remote `cicd`, by environment: an address or a header with a token in it never stands on a command
+    /// line. After a redirect to another host curl (7.58 and later) does not send the header there.
+    fn remote(&mut self, source: &Source) -> &mut Self {
+        self.env("GIT_CONFIG_COUNT", if source.header.is_some() { "2" } else { "1" });
+        self.env("GIT_CONFIG_KEY_0", "remote.cicd.url").env("GIT_CONFIG_VALUE_0", &source.url);
+        if let Some((addresses, header)) = &source.header {
+            self.env("GIT_CONFIG_KEY_1", format!("http.{addresses}.extraHeader")).env("GIT_CONFIG_VALUE_1", header);
+        }
+        self
     }
 
     async fn text(self) -> Result<String> {

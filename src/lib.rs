@@ -9,6 +9,7 @@
 //! - [`runner`]: the life of the daemon: socket, HTTP routes, workers. It keeps jobs in the [`store`] and speaks the
 //!   types of [`api`], as does the command line.
 //! - [`review`]: one review from request to receipt, with [`git`], [`diff`], the plan and the judgement.
+//! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
@@ -24,6 +25,7 @@ pub mod engine;
 pub mod error;
 pub mod files;
 pub mod finding;
+pub mod forge;
 pub mod git;
 pub mod host;
 pub mod install;

@@ -48,6 +48,9 @@ pub struct ReviewRequest {
     /// Say what would be reviewed, and call no engine.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Publish the review of a pull request at the forge; as the configuration says where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post: Option<bool>,
 }
 
 impl ReviewRequest {
@@ -60,6 +63,9 @@ impl ReviewRequest {
         }
         if self.head.is_some() && (self.base.is_none() || chosen > 0) {
             return Some("`head` goes with `base` and without `pr`, `range` or `staged`".into());
+        }
+        if self.post == Some(true) && self.pr.is_none() {
+            return Some("`post` goes with `pr`".into());
         }
         if self.path.as_ref().is_some_and(|path| !path.is_absolute()) {
             return Some("`path` must be absolute".into());
@@ -196,6 +202,7 @@ pub enum Stage {
     Plan,
     Engine,
     Judge,
+    Publish,
 }
 
 impl Stage {
@@ -205,6 +212,7 @@ impl Stage {
             Stage::Plan => "plan",
             Stage::Engine => "engine",
             Stage::Judge => "judge",
+            Stage::Publish => "publish",
         }
     }
 }
@@ -259,6 +267,8 @@ mod tests {
         assert!(request(r#"{"pr": 1, "staged": true}"#).unwrap().problem().is_some());
         assert!(request(r#"{"head": "x"}"#).unwrap().problem().is_some());
         assert!(request(r#"{"range": "--output=/etc/passwd"}"#).unwrap().problem().is_some());
+        assert!(request(r#"{"post": true}"#).unwrap().problem().is_some());
+        assert_eq!(request(r#"{"post": true, "pr": 1}"#).unwrap().problem(), None);
         assert!(request(r#"{"path": "rel"}"#).unwrap().problem().is_some());
     }
 

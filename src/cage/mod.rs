@@ -265,7 +265,11 @@ async fn as_child(
         }
     }
     if let Some(file) = order.api_key_file.as_ref().filter(|_| order.needs_key()) {
-        command.env("CREDENTIALS_DIRECTORY", file.parent().unwrap_or(Path::new("/")));
+        // A directory with this one secret in it: the others, such as the forge's token, are none of the engine's business.
+        let dir = order.dir.join("credentials");
+        files::make_dir(&dir, 0o700)?;
+        std::os::unix::fs::symlink(file, dir.join(API_KEY.0)).context("could not hand over the engine's key")?;
+        command.env("CREDENTIALS_DIRECTORY", dir);
     } else if let Some(key) = std::env::var_os(API_KEY.1).filter(|_| order.needs_key()) {
         command.env(API_KEY.1, key);
     }

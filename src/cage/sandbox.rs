@@ -10,6 +10,7 @@ use zbus::wire::Variant;
 
 use super::{API_KEY, Order};
 use crate::engine::EngineSpec;
+use crate::forge::github::TOKEN_VARIABLES;
 
 type Property = (&'static str, Variant<'static>);
 
@@ -42,6 +43,8 @@ fn command(order: &Order<'_>) -> Vec<Property> {
         None if order.api_key_in_environment => pass.push(API_KEY.1.to_owned()),
         None => {}
     }
+    // The user manager may have it from environment.d, and all its units with it.
+    properties.push(("UnsetEnvironment", TOKEN_VARIABLES.map(str::to_owned).to_vec().into()));
     if !pass.is_empty() {
         properties.push(("PassEnvironment", pass.into()));
     }

@@ -31,7 +31,9 @@ use crate::ui::Ui;
   cicdctl review                  what is not committed yet
   cicdctl review HEAD~3..HEAD     the last three commits
   cicdctl review --base main      all since this branch left main
-  cicdctl review --pr 42          pull request 42 of the remote `origin`")]
+  cicdctl review --pr 42          pull request 42 of the remote `origin`
+  cicdctl review --pr 42 --repo acme/shop --post
+                                  the same at GitHub, published there")]
 pub struct Args {
     /// Commits: A..B, A...B (since they parted), or one commit
     #[arg(conflicts_with_all = ["pr", "staged"])]
@@ -69,6 +71,13 @@ pub struct Args {
     /// Show what would be reviewed, and call no engine
     #[arg(long)]
     dry_run: bool,
+    /// Publish the review of the pull request at GitHub
+    ///
+    /// As a summary, comments at the lines of the gravest findings, and a commit status. Needs a token
+    /// (`cicdctl secret set github-token`, or GITHUB_TOKEN) and the repository, from `--repo` or the agent. Publishing
+    /// twice changes nothing. `[review] post = true` makes it the rule.
+    #[arg(long, requires = "pr")]
+    post: bool,
     /// Review in this process, without the runner
     #[arg(long, conflicts_with = "no_wait")]
     local: bool,
@@ -140,6 +149,7 @@ fn request(args: &Args) -> Result<ReviewRequest> {
         engine: args.engine,
         unsandboxed: args.unsandboxed,
         dry_run: args.dry_run,
+        post: args.post.then_some(true),
     };
     match request.problem() {
         Some(problem) => bail!(Fail::usage(problem)),

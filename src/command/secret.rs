@@ -1,4 +1,4 @@
-//! `cicdctl secret`: what engines need to know and nobody else may see. A value is never shown again.
+//! `cicdctl secret`: what engines and the publisher need to know and nobody else may see. A value is never shown again.
 
 use std::io::{IsTerminal, Read};
 
@@ -9,12 +9,14 @@ use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::Host;
 
-/// Manage secrets, such as the key of an engine's API
+/// Manage secrets: the key of an engine's API, the token of the forge
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Store a secret, read from the terminal or from standard input
     ///
     /// `anthropic-api-key` is the key of the engine `claude`; its cage gets it by `LoadCredential=`.
+    /// `github-token` is read by the process that publishes reviews, and by nobody else; it needs read access to
+    /// metadata and contents, and write access to pull requests and commit statuses.
     Set {
         /// Name of the secret
         name: String,

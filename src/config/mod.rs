@@ -1,8 +1,8 @@
 //! The configuration: `config.toml` for the user and `agents/NAME.toml` for each agent, as text ⇄ [`Config`]. A
 //! parsed `Config` is valid. Pure; `host` reads the files.
 //!
-//! An agent's file may set everything below `[limits]`, `[job]`, `[review]` and `[engine]` for itself; what it leaves
-//! out comes from the user's file, and from the defaults where that has nothing either.
+//! An agent's file may set everything below `[limits]`, `[job]`, `[review]`, `[engine]` and `[forge]` for itself; what
+//! it leaves out comes from the user's file, and from the defaults where that has nothing either.
 
 mod parse;
 mod value;
@@ -17,7 +17,7 @@ use crate::engine::Deadlines;
 use crate::finding::Severity;
 
 pub use parse::{Source, is_repo, parse_agent, parse_config, parse_yaml, unreadable};
-pub use value::{Percent, Size, Span};
+pub use value::{ApiUrl, Percent, Size, Span};
 
 /// What the user's `config.toml` holds.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -29,6 +29,7 @@ pub struct Config {
     pub job: JobConfig,
     pub review: ReviewConfig,
     pub engine: EngineConfig,
+    pub forge: ForgeConfig,
     /// Variables for every unit of the user, written to `environment.d`; never for secrets.
     pub environment: BTreeMap<String, String>,
 }
@@ -176,6 +177,10 @@ pub struct ReviewConfig {
     pub max_diff: Size,
     /// Instructions for the engine, added to its own.
     pub instructions: String,
+    /// Publish reviews of pull requests at the forge, unless a request says otherwise.
+    pub post: bool,
+    /// How many findings stand at their lines, the gravest; the summary has the others.
+    pub max_inline: u32,
 }
 
 impl Default for ReviewConfig {
@@ -186,6 +191,8 @@ impl Default for ReviewConfig {
             exclude: Vec::new(),
             max_diff: Size(400 << 10),
             instructions: String::new(),
+            post: false,
+            max_inline: 5,
         }
     }
 }
@@ -243,6 +250,25 @@ pub struct CommandConfig {
     pub argv: Vec<String>,
 }
 
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ForgeConfig {
+    pub github: GitHubConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GitHubConfig {
+    /// `https://HOST/api/v3` for an Enterprise Server.
+    pub api_url: ApiUrl,
+}
+
+impl Default for GitHubConfig {
+    fn default() -> Self {
+        GitHubConfig { api_url: "https://api.github.com".parse().expect("a constant address") }
+    }
+}
+
 /// One agent: its name, its project and the configuration that holds for it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Agent {
@@ -272,6 +298,8 @@ pub struct AgentFile {
     pub review: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub engine: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub forge: toml::Table,
 }
 
 /// What a new user's `config.toml` says.

@@ -9,6 +9,10 @@ use serde::de::DeserializeOwned;
 use super::{Agent, AgentFile, Config, Limits};
 use crate::agent::AgentName;
 use crate::error::Fail;
+use crate::forge::github::TOKEN_VARIABLES;
+
+/// Above about 30 comments GitHub answers 502 or "submitted too quickly".
+const MAX_INLINE: u32 = 25;
 
 /// A configuration file: where it is, for error texts, and what it says.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +39,13 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     let file: AgentFile = from_toml(source)?;
     // The tables are checked as parts of a whole configuration, at their place in the file.
     let config: AgentCheck = from_toml(source)?;
-    let whole = Config { job: config.job, review: config.review, engine: config.engine, ..Config::default() };
+    let whole = Config {
+        job: config.job,
+        review: config.review,
+        engine: config.engine,
+        forge: config.forge,
+        ..Config::default()
+    };
     check(&whole).map_err(|(key, problem)| at_key(source, key, &problem))?;
     check_limits("limits", &config.limits).map_err(|(key, problem)| at_key(source, key, &problem))?;
     if let Some(path) = &file.path
@@ -54,6 +64,7 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     over.insert("job".into(), file.job.into());
     over.insert("review".into(), file.review.into());
     over.insert("engine".into(), file.engine.into());
+    over.insert("forge".into(), file.forge.into());
     overlay(&mut merged, over);
     let mut limits = toml::Table::try_from(&user.agents.limits)?;
     overlay(&mut limits, file.limits);
@@ -104,12 +115,13 @@ struct AgentCheck {
     job: super::JobConfig,
     review: super::ReviewConfig,
     engine: super::EngineConfig,
+    forge: super::ForgeConfig,
 }
 
 impl Default for AgentCheck {
     fn default() -> Self {
-        let Config { job, review, engine, .. } = Config::default();
-        AgentCheck { limits: Limits::default(), job, review, engine }
+        let Config { job, review, engine, forge, .. } = Config::default();
+        AgentCheck { limits: Limits::default(), job, review, engine, forge }
     }
 }
 
@@ -151,6 +163,9 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     if !(config.engine.claude.max_budget_usd.is_finite() && config.engine.claude.max_budget_usd > 0.0) {
         return Err(("engine.claude.max_budget_usd", "it must be above 0".into()));
     }
+    if config.review.max_inline > MAX_INLINE {
+        return Err(("review.max_inline", format!("at most {MAX_INLINE}: a forge refuses reviews with many comments")));
+    }
     for glob in &config.review.exclude {
         globset::Glob::new(glob).map_err(|error| ("review.exclude", error.to_string()))?;
     }
@@ -164,6 +179,9 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     }
     if let Some(name) = config.job.pass_environment.iter().find(|name| !is_variable(name)) {
         return Err(("job.pass_environment", format!("`{name}` is no name of a variable")));
+    }
+    if let Some(name) = config.job.pass_environment.iter().find(|name| TOKEN_VARIABLES.contains(&name.as_str())) {
+        return Err(("job.pass_environment", format!("`{name}` is for publishing; no engine gets the forge's token")));
     }
     Ok(())
 }
@@ -304,6 +322,19 @@ mod tests {
         let wrong = Source { path: Path::new("a.toml"), text: "[limits]\nmemroy = \"1G\"\n" };
         let error = parse_agent(&name, wrong, &user).unwrap_err();
         assert!(crate::error::describe(&error).contains("a.toml:2:1: unknown field `memroy`"), "{error:#}");
+    }
+
+    #[test]
+    fn a_forge_is_safe_to_talk_to() {
+        assert!(error("[forge.github]\napi_url = \"http://github.example\"\n").contains("config.toml:2:11: `http"));
+        assert!(error("[review]\nmax_inline = 26\n").contains("config.toml:2: `review.max_inline`: at most 25"));
+        let passed = error("[job]\npass_environment = [\"GITHUB_TOKEN\"]\n");
+        assert!(passed.contains("no engine gets the forge's token"), "{passed}");
+        let user = config("[review]\npost = true\n").unwrap();
+        let text = "repo = \"acme/shop\"\n[forge.github]\napi_url = \"https://git.acme.example/api/v3\"\n";
+        let agent = parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("a.toml"), text }, &user).unwrap();
+        assert_eq!(agent.config.forge.github.api_url.server(), "https://git.acme.example");
+        assert!(agent.config.review.post);
     }
 
     #[test]

@@ -115,6 +115,75 @@ impl fmt::Display for Span {
     }
 }
 
+/// Address of a forge's API: `https://api.github.com`, `https://HOST/api/v3`. Plain `http` only to this machine, as the
+/// token would go over the line for all to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiUrl {
+    /// `https://host:port`
+    origin: String,
+    /// `/api/v3`, or nothing.
+    prefix: String,
+}
+
+impl FromStr for ApiUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = |why: &str| format!("`{text}` is no address of an API: {why}");
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| bad("write one such as `https://api.github.com`"))?;
+        let rest = rest.trim_end_matches('/');
+        let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        if host.contains('@') {
+            return Err(bad("credentials have no place in it"));
+        }
+        if host.is_empty() || !host.chars().all(|c| plain(c) || matches!(c, ':' | '[' | ']')) {
+            return Err(bad("its host cannot be read"));
+        }
+        if !prefix.chars().all(|c| plain(c) || matches!(c, '/' | '_')) || prefix.contains("//") || prefix.contains("..")
+        {
+            return Err(bad("its path cannot be read"));
+        }
+        let name = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(name, _)| name);
+        match scheme {
+            "https" => {}
+            "http" if matches!(name, "127.0.0.1" | "localhost" | "[::1]") => {}
+            "http" => return Err(bad("`http` would send the token for all to read; write `https`")),
+            _ => return Err(bad("it must begin with `https://`")),
+        }
+        Ok(ApiUrl { origin: format!("{scheme}://{}", host.to_ascii_lowercase()), prefix: prefix.to_owned() })
+    }
+}
+
+impl fmt::Display for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.prefix)
+    }
+}
+
+impl ApiUrl {
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.origin.starts_with("https://")
+    }
+
+    /// Where the repositories are: `https://api.github.com` → `https://github.com`, `https://HOST/api/v3` →
+    /// `https://HOST`, `https://api.SUB.ghe.com` → `https://SUB.ghe.com`.
+    pub fn server(&self) -> String {
+        match self.origin.strip_prefix("https://api.") {
+            Some(host) if self.prefix.is_empty() => format!("https://{host}"),
+            _ => format!("{}{}", self.origin, self.prefix.strip_suffix("/api/v3").unwrap_or(&self.prefix)),
+        }
+    }
+}
+
 macro_rules! as_string {
     ($($name:ty),*) => {$(
         impl Serialize for $name {
@@ -131,7 +200,7 @@ macro_rules! as_string {
     )*};
 }
 
-as_string!(Percent, Size, Span);
+as_string!(Percent, Size, Span, ApiUrl);
 
 #[cfg(test)]
 mod tests {
@@ -150,6 +219,35 @@ mod tests {
             assert_eq!(span.to_string().parse::<Span>().unwrap(), span, "{text}");
         }
         assert_eq!("1h 30m".parse::<Span>().unwrap(), Span::secs(5400));
+    }
+
+    #[test]
+    fn an_api_has_an_origin_a_prefix_and_a_server() {
+        for (text, prefix, server) in [
+            ("https://api.github.com", "", "https://github.com"),
+            ("https://api.acme.ghe.com", "", "https://acme.ghe.com"),
+            ("https://git.acme.example/api/v3", "/api/v3", "https://git.acme.example"),
+            ("https://git.acme.example:8443/x/api/v3", "/x/api/v3", "https://git.acme.example:8443/x"),
+            ("http://127.0.0.1:4010", "", "http://127.0.0.1:4010"),
+            ("http://[::1]:4010/api/v3", "/api/v3", "http://[::1]:4010"),
+        ] {
+            let api: ApiUrl = text.parse().unwrap();
+            assert_eq!((api.to_string().as_str(), api.prefix(), api.server().as_str()), (text, prefix, server));
+        }
+        assert_eq!("https://API.github.com/".parse::<ApiUrl>().unwrap().to_string(), "https://api.github.com");
+        for (text, why) in [
+            ("http://api.github.com", "for all to read"),
+            ("http://127.0.0.1.evil.example", "for all to read"),
+            ("https://me:secret@api.github.com", "credentials"),
+            ("https://", "host"),
+            ("https://a b", "host"),
+            ("https://a/../b", "path"),
+            ("https://a/b?c", "path"),
+            ("ftp://a", "https"),
+            ("api.github.com", "https://api.github.com"),
+        ] {
+            assert!(text.parse::<ApiUrl>().unwrap_err().contains(why), "{text}");
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ async fn names(mirror: &Mirror, change: &Change) -> Vec<String> {
     diff.files.iter().map(|file| format!("{} {}", letter(&file.status), file.path)).collect()
 }
 
-fn shown(result: Result<impl std::fmt::Debug>) -> String {
+fn shown(result: Result<impl fmt::Debug>) -> String {
     crate::error::describe(&result.unwrap_err())
 }
 
@@ -416,31 +416,31 @@ async fn a_pull_request_comes_from_the_remote_into_the_mirror_alone() {
     let before = snapshot(&place.repo);
     let mirror = place.mirror().await;
     for base_branch in [None, Some("main")] {
-        let change = mirror.pull_request(7, base_branch).await.unwrap();
+        let change = mirror.pull_request(7, base_branch, None).await.unwrap();
         assert_eq!((&change.base, &change.head, change.subject.as_str()), (&base, &head, "pull request 7"));
         assert_eq!(place.files(&change).await, ["A pr.txt"]);
     }
     // A force-push is followed.
     place.git(&["push", "-q", "-f", "../remote.git", "main:refs/pull/7/head"]);
-    assert_eq!(mirror.pull_request(7, None).await.unwrap().head, base);
+    assert_eq!(mirror.pull_request(7, None, None).await.unwrap().head, base);
     assert_eq!(touched(&place.repo, &before), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_pull_request_that_does_not_exist_is_named_and_so_is_a_missing_base_or_remote() {
     let place = place();
-    let error = shown(place.mirror().await.pull_request(7, None).await);
+    let error = shown(place.mirror().await.pull_request(7, None, None).await);
     assert!(error.contains("has no remote `origin`") && error.contains("git remote add origin"), "{error}");
     remote(&place);
     let mirror = place.mirror().await;
     assert_eq!(
-        shown(mirror.pull_request(8, None).await),
+        shown(mirror.pull_request(8, None, None).await),
         "error: there is no pull request 8 at ../remote.git\n  hint: the number is the one in the pull request's address"
     );
-    let error = shown(mirror.pull_request(7, Some("nowhere")).await);
+    let error = shown(mirror.pull_request(7, Some("nowhere"), None).await);
     assert!(error.contains("could not fetch the base branch `nowhere` from ../remote.git"), "{error}");
     place.git(&["remote", "set-url", "origin", "../gone.git"]);
-    let error = shown(mirror.pull_request(7, None).await);
+    let error = shown(mirror.pull_request(7, None, None).await);
     assert!(error.contains("could not ask ../gone.git for its branches"), "{error}");
 }
 
@@ -523,7 +523,7 @@ async fn nothing_that_a_repository_brings_along_is_ever_run() {
         mirror.range("HEAD~1...HEAD").await.unwrap(),
         place.staged().await.unwrap(),
         place.working_tree().await.unwrap(),
-        mirror.pull_request(7, None).await.unwrap(),
+        mirror.pull_request(7, None, None).await.unwrap(),
     ];
     for change in &changes {
         assert!(!mirror.diff(change).await.unwrap().files.is_empty(), "{change:?}");
@@ -546,8 +546,8 @@ async fn a_remote_that_is_a_command_is_refused() {
         "fd::17".to_owned(),
     ] {
         place.git(&["config", "remote.origin.url", &url]);
-        shown(mirror.pull_request(7, None).await);
-        shown(mirror.pull_request(7, Some("main")).await);
+        shown(mirror.pull_request(7, None, None).await);
+        shown(mirror.pull_request(7, Some("main"), None).await);
         assert_eq!(std::fs::read_to_string(place.path("canary")).ok(), None, "{url}");
     }
 }
@@ -664,7 +664,7 @@ async fn a_repository_is_left_as_it_was() {
         mirror.range("HEAD").await.unwrap(),
         place.staged().await.unwrap(),
         place.working_tree().await.unwrap(),
-        mirror.pull_request(7, None).await.unwrap(),
+        mirror.pull_request(7, None, None).await.unwrap(),
     ] {
         mirror.diff(&change).await.unwrap();
         place.checkout(&change).await;

@@ -17,6 +17,19 @@ const MAX_CODE_LINE: usize = 300;
 const ZERO_WIDTH_SPACE: &str = "&#8203;";
 
 pub fn render(review: &Review) -> String {
+    let mut text = opening(review);
+    if !review.findings.is_empty() {
+        text.push_str(TABLE);
+        text.extend(review.findings.iter().map(row));
+        text.push('\n');
+        text.extend(review.findings.iter().map(details));
+    }
+    text.push_str(&receipt(review));
+    text
+}
+
+/// The verdict, what was reviewed, and what the engine says of it as a whole.
+pub fn opening(review: &Review) -> String {
     let tally = super::tally(review);
     let mut text = match (review.outcome, &tally) {
         (Outcome::Reviewed, Some(tally)) => format!("## Reviewed: {tally}\n\n"),
@@ -33,25 +46,34 @@ pub fn render(review: &Review) -> String {
     if let Some(summary) = &review.summary {
         text.push_str(&format!("The engine's summary:\n\n{}\n\n", prose(summary)));
     }
-    if !review.findings.is_empty() {
-        text.push_str("| severity | where | finding |\n| --- | --- | --- |\n");
-        for finding in &review.findings {
-            let row = [finding.severity.to_string(), code(&super::place(finding)), inline(&finding.title)];
-            text.push_str(&row_of(&row));
-        }
-        text.push('\n');
-        for finding in &review.findings {
-            text.push_str(&details(finding));
-        }
-    }
-    text.push_str(&receipt(review));
     text
 }
 
-fn details(finding: &Finding) -> String {
+/// Head of the table of findings; each [`row`] is a line of it.
+pub const TABLE: &str = "| severity | where | finding |\n| --- | --- | --- |\n";
+
+pub fn row(finding: &Finding) -> String {
+    row_of(&[finding.severity.to_string(), code(&super::place(finding)), inline(&finding.title)])
+}
+
+/// Category, rule and confidence, in one line.
+pub fn traits(finding: &Finding) -> String {
+    super::traits(finding).iter().map(|words| inline(words)).collect::<Vec<_>>().join(" · ")
+}
+
+/// The text that replaces the lines meant, shown as a change of them; nobody can apply it by a click.
+pub fn suggestion(finding: &Finding) -> Option<String> {
+    let suggestion = finding.suggestion.as_ref()?;
+    let removed =
+        super::replaced(finding).unwrap_or_default().iter().map(|line| format!("- {}", code_line(&line.text)));
+    let added: Vec<&str> = if suggestion.is_empty() { vec![] } else { suggestion.split('\n').collect() };
+    let added = added.into_iter().map(|line| format!("+ {}", code_line(line)));
+    Some(format!("Suggestion:\n\n{}", fenced("diff", &removed.chain(added).collect::<Vec<_>>())))
+}
+
+pub fn details(finding: &Finding) -> String {
     let mut text = format!("### {}: {}\n\n", finding.severity, inline(&finding.title));
-    let traits: Vec<String> = super::traits(finding).iter().map(|words| inline(words)).collect();
-    text.push_str(&format!("{} · {}\n\n", code(&super::place(finding)), traits.join(" · ")));
+    text.push_str(&format!("{} · {}\n\n", code(&super::place(finding)), traits(finding)));
     if !finding.excerpt.is_empty() {
         let digits = finding.excerpt.iter().map(|line| line.number.to_string().len()).max().unwrap_or(0);
         let lines = finding.excerpt.iter().map(|line| format!("{:>digits$} | {}", line.number, code_line(&line.text)));
@@ -60,17 +82,11 @@ fn details(finding: &Finding) -> String {
     if !finding.explanation.is_empty() {
         text.push_str(&format!("{}\n\n", prose(&finding.explanation)));
     }
-    if let Some(suggestion) = &finding.suggestion {
-        let removed =
-            super::replaced(finding).unwrap_or_default().iter().map(|line| format!("- {}", code_line(&line.text)));
-        let added: Vec<&str> = if suggestion.is_empty() { vec![] } else { suggestion.split('\n').collect() };
-        let added = added.into_iter().map(|line| format!("+ {}", code_line(line)));
-        text.push_str(&format!("Suggestion:\n\n{}", fenced("diff", &removed.chain(added).collect::<Vec<_>>())));
-    }
+    text.extend(suggestion(finding));
     text
 }
 
-fn receipt(review: &Review) -> String {
+pub fn receipt(review: &Review) -> String {
     let receipt = &review.receipt;
     let mut text = "<details><summary>Receipt</summary>\n\n| what | |\n| --- | --- |\n".to_owned();
     let rows = [
@@ -83,6 +99,7 @@ fn receipt(review: &Review) -> String {
         ("time", Some(super::time(receipt))),
         ("memory", receipt.peak_memory.map(quantity::bytes)),
         ("cage", receipt.cage.as_ref().map(|cage| inline(&super::cage(cage)))),
+        ("published", receipt.published.as_ref().map(|published| inline(&super::published(published)))),
     ];
     for (name, value) in rows {
         if let Some(value) = value {
@@ -176,7 +193,7 @@ fn row_of(cells: &[String]) -> String {
 }
 
 /// The characters that open a code block, where `line` opens or closes one.
-fn fence_of(line: &str) -> Option<&str> {
+pub fn fence_of(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let marker = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
     let fence = &line[..line.len() - line.trim_start_matches(marker).len()];

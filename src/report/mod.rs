@@ -4,7 +4,7 @@
 //! the change or the engine is hostile: each format writes it so that it can neither act nor pretend to be ours.
 
 mod json;
-mod markdown;
+pub mod markdown;
 mod rdjson;
 mod sarif;
 mod text;
@@ -18,7 +18,7 @@ use std::str::FromStr;
 use crate::finding::{ExcerptLine, Finding, Severity};
 use crate::plain;
 use crate::quantity::{self, count, grouped};
-use crate::review::{CageUsed, Coverage, EngineUsed, Outcome, Receipt, Review};
+use crate::review::{CageUsed, Coverage, EngineUsed, Outcome, Published, Receipt, Review};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -85,7 +85,7 @@ pub fn render(format: Format, review: &Review, style: Style) -> String {
 }
 
 /// The outcome as a sentence begins with it: `not reviewed (failed)`.
-fn standing(outcome: Outcome) -> &'static str {
+pub fn standing(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Reviewed => "reviewed",
         Outcome::Partial => "not wholly reviewed (partial)",
@@ -98,13 +98,13 @@ fn standing(outcome: Outcome) -> &'static str {
 }
 
 /// Why the review is not `reviewed`, in one line.
-fn reason(review: &Review) -> String {
+pub fn reason(review: &Review) -> String {
     let reason = review.reason.as_deref().map(|reason| plain::one_line(reason, 1000));
     reason.filter(|reason| !reason.is_empty()).unwrap_or_else(|| "no reason is known".to_owned())
 }
 
 /// `2 findings (1 critical, 1 low)`; never "no findings" where nothing was looked at.
-fn tally(review: &Review) -> Option<String> {
+pub fn tally(review: &Review) -> Option<String> {
     let findings = &review.findings;
     if findings.is_empty() {
         return match review.outcome {
@@ -123,7 +123,7 @@ fn tally(review: &Review) -> Option<String> {
 }
 
 /// `3 files seen, 1 excluded, 1 not seen`; nothing where no file was planned.
-fn coverage(receipt: &Receipt) -> Option<String> {
+pub fn coverage(receipt: &Receipt) -> Option<String> {
     if receipt.files.is_empty() {
         return None;
     }
@@ -171,6 +171,17 @@ fn cage(cage: &CageUsed) -> String {
         (None, Some(unit)) => format!("caged in {}", plain::one_line(unit, 200)),
         (None, None) => "not caged".to_owned(),
     }
+}
+
+/// `2 comments, 1 known, https://…`
+fn published(published: &Published) -> String {
+    let Published { summary_url, review_url, new_comments, known_comments } = published;
+    let mut parts = vec![count(*new_comments, "new comment")];
+    if *known_comments > 0 {
+        parts.push(format!("{} from before", grouped(*known_comments as u64)));
+    }
+    parts.extend(review_url.iter().chain(summary_url).map(|url| plain::one_line(url, 300)));
+    parts.join(", ")
 }
 
 /// Why the engine was not given a file, or several.

@@ -26,6 +26,7 @@ pub fn clean() -> Review {
             engine_ms: None,
             peak_memory: None,
             cage: Some(CageUsed { unit: None, uncaged_because: Some("no user manager".to_owned()) }),
+            published: None,
             notes: vec![],
         },
     }

@@ -1,8 +1,9 @@
-//! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines and the
-//! cage; knows neither HTTP nor the store.
+//! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines, the cage
+//! and the forge; knows neither our own HTTP API nor the store.
 
 pub mod judge;
 pub mod plan;
+pub mod publish;
 #[cfg(test)]
 pub mod sample;
 mod types;
@@ -18,7 +19,8 @@ use crate::cage::{Cage, Input, Order, Wish};
 use crate::config::{Config, EngineName};
 use crate::engine::{Bundle, ClaudeSpec, CommandSpec, EngineError, EngineSpec};
 use crate::error::Fail;
-use crate::git::{Mirror, Repository};
+use crate::forge::{Forge, ForgeError, PullRequest};
+use crate::git::{Change, Mirror, Repository};
 use crate::{files, quantity, store};
 
 pub use types::*;
@@ -38,6 +40,8 @@ pub struct Setting<'a> {
     /// This program, and where `claude` was found.
     pub program: &'a Path,
     pub claude: Option<PathBuf>,
+    /// The project's repository at its forge, where there is one and a token for it. Nothing of it goes into the cage.
+    pub forge: Option<&'a dyn Forge>,
 }
 
 /// Told of each thing that happens, in order.
@@ -64,7 +68,8 @@ pub async fn run(
         findings: Vec::new(),
         receipt: Receipt::default(),
     };
-    let ended = steps(&dir, request, setting, wish, tell, &mut review).await;
+    let mut posting = None;
+    let ended = steps(&dir, request, setting, wish, tell, &mut review, &mut posting).await;
     if let Err(error) = files::remove_tree(&dir) {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
@@ -78,9 +83,17 @@ pub async fn run(
             (review.outcome, review.reason) = (Outcome::Cancelled, Some("cancelled while it ran".into()));
         }
         Err(Stopped::Error(error)) => {
-            review.outcome = Outcome::Failed;
+            review.outcome = match error.downcast_ref() {
+                Some(ForgeError::RateLimited { .. }) => Outcome::Deferred,
+                _ => Outcome::Failed,
+            };
             review.reason = Some(reason(&error));
         }
+    }
+    if let (Some(pull), Some(forge)) = (posting, setting.forge) {
+        // The summary has the time until here, the stored receipt also that of publishing.
+        review.receipt.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        publish::finish(forge, &pull, setting.config.review.max_inline as usize, &mut review, tell).await;
     }
     review.receipt.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     Some(review)
@@ -105,6 +118,7 @@ async fn steps(
     wish: &mut watch::Receiver<Wish>,
     tell: &mut Sink<'_>,
     review: &mut Review,
+    posting: &mut Option<PullRequest>,
 ) -> Result<(), Stopped> {
     let config = setting.config;
     let scratch = dir.join("scratch");
@@ -112,18 +126,41 @@ async fn steps(
     files::remove_tree(dir)?;
     files::make_dir(&scratch, 0o700)?;
 
-    let project = request.path.clone().or_else(|| setting.project.clone()).ok_or_else(|| no_project(request))?;
-    tell(Happening::Stage { stage: Stage::Fetch, detail: project.display().to_string() });
-    let repository = Repository::open(&project).await?;
-    review.project = repository.top.display().to_string();
-    let mirror = Mirror::open(setting.cache_dir, repository).await?;
-    let change = match request {
-        ReviewRequest { pr: Some(number), base, .. } => mirror.pull_request(*number, base.as_deref()).await?,
-        ReviewRequest { range: Some(range), .. } => mirror.range(range).await?,
-        ReviewRequest { staged: true, .. } => mirror.staged(&scratch).await?,
-        ReviewRequest { base: Some(base), head: Some(head), .. } => mirror.range(&format!("{base}...{head}")).await?,
-        ReviewRequest { base: Some(base), .. } => mirror.since(base).await?,
-        _ => mirror.working_tree(&scratch).await?,
+    let pull = match (request.pr, setting.forge) {
+        (Some(number), Some(forge)) => Some((forge, forge.pull_request(number).await?)),
+        _ => None,
+    };
+    if let Some((forge, pull)) = &pull
+        && request.post.unwrap_or(config.review.post)
+        && !request.dry_run
+    {
+        review.receipt.head_sha = Some(pull.head_sha.clone());
+        publish::begin(*forge, pull).await?;
+        *posting = Some(pull.clone());
+    }
+    let (mirror, change) = match (request, &pull) {
+        (_, Some((forge, pull))) => fetch(request, setting, *forge, pull, review, tell).await?,
+        _ => {
+            let project =
+                request.path.clone().or_else(|| setting.project.clone()).ok_or_else(|| no_project(request))?;
+            tell(Happening::Stage { stage: Stage::Fetch, detail: project.display().to_string() });
+            let repository = Repository::open(&project).await?;
+            review.project = repository.top.display().to_string();
+            let mirror = Mirror::open(setting.cache_dir, repository).await?;
+            let change = match request {
+                ReviewRequest { pr: Some(number), base, .. } => {
+                    mirror.pull_request(*number, base.as_deref(), None).await?
+                }
+                ReviewRequest { range: Some(range), .. } => mirror.range(range).await?,
+                ReviewRequest { staged: true, .. } => mirror.staged(&scratch).await?,
+                ReviewRequest { base: Some(base), head: Some(head), .. } => {
+                    mirror.range(&format!("{base}...{head}")).await?
+                }
+                ReviewRequest { base: Some(base), .. } => mirror.since(base).await?,
+                _ => mirror.working_tree(&scratch).await?,
+            };
+            (mirror, change)
+        }
     };
     review.subject = change.subject.clone();
     review.receipt.base_sha = Some(change.base.clone());
@@ -233,6 +270,42 @@ async fn steps(
     Ok(())
 }
 
+/// Brings the commits of a pull request that the forge has told us about: through the working copy where there is one,
+/// otherwise straight from the forge.
+async fn fetch(
+    request: &ReviewRequest,
+    setting: &Setting<'_>,
+    forge: &dyn Forge,
+    pull: &PullRequest,
+    review: &mut Review,
+    tell: &mut Sink<'_>,
+) -> Result<(Mirror, Change), Stopped> {
+    review.project = forge.repo().to_owned();
+    tell(Happening::Stage { stage: Stage::Fetch, detail: format!("{}#{}", forge.repo(), pull.number) });
+    let source = forge.source();
+    let mirror = match request.path.as_ref().or(setting.project.as_ref()) {
+        Some(project) => Mirror::open(setting.cache_dir, Repository::open(project).await?).await?,
+        None => Mirror::of_remote(setting.cache_dir, &source).await?,
+    };
+    let base = request.base.as_deref().unwrap_or(&pull.base_ref);
+    let change = mirror.pull_request(pull.number, Some(base), Some(&source)).await?;
+    if change.head != pull.head_sha {
+        // A push in between; or another repository altogether.
+        return Err(anyhow!(
+            Fail::new(format!(
+                "the head of pull request {} is {} for {} and {} for git",
+                pull.number,
+                pull.head_sha,
+                forge.repo(),
+                change.head
+            ))
+            .hint("ask again if there was a push just now; otherwise the remote `origin` is another repository")
+        )
+        .into());
+    }
+    Ok((mirror, change))
+}
+
 /// What was planned to be seen was not.
 fn not_seen(receipt: &mut Receipt, reason: &str) {
     for file in receipt.files.iter_mut().filter(|file| file.coverage == Coverage::Seen) {
@@ -242,9 +315,11 @@ fn not_seen(receipt: &mut Receipt, reason: &str) {
 
 fn no_project(request: &ReviewRequest) -> anyhow::Error {
     match &request.repo {
-        Some(repo) => {
-            anyhow!("no agent has the repository `{repo}`; `cicdctl agent add NAME --repo {repo} --path DIR` makes one")
-        }
+        Some(repo) => anyhow!(
+            "no agent has the repository `{repo}`; `cicdctl agent add NAME --repo {repo} --path DIR` makes one; with \
+             `cicdctl secret set {}` its pull requests are read from GitHub",
+            crate::forge::github::TOKEN
+        ),
         None => anyhow!(
             "the request names no project, and there is not exactly one agent to take it; \
              name `repo`, `path` or `agent`, or add the project with `cicdctl agent add NAME --path DIR`"

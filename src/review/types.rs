@@ -101,6 +101,9 @@ pub struct Receipt {
     pub peak_memory: Option<u64>,
     /// How the engine was confined.
     pub cage: Option<CageUsed>,
+    /// Where it was published, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
     /// What a reader should know besides (drafts that were dropped, flags the engine lacks, …).
     pub notes: Vec<String>,
 }
@@ -147,6 +150,18 @@ pub struct EngineUsed {
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
     pub cost_usd: Option<f64>,
+}
+
+/// What stands at the forge.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// Address of the summary.
+    pub summary_url: Option<String>,
+    /// Address of the review, where findings were commented on now.
+    pub review_url: Option<String>,
+    /// Findings at their lines: commented on now, and by an earlier review.
+    pub new_comments: usize,
+    pub known_comments: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::{Scope, Shared};
-use crate::api::{Happening, Job};
+use crate::api::{Happening, Job, ReviewRequest};
 use crate::cage::{API_KEY, Cage, Wish};
-use crate::config::Config;
+use crate::config::{Agent, Config};
+use crate::error::Fail;
+use crate::files;
+use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES};
+use crate::forge::{Forge, Token};
 use crate::host::Host;
 use crate::review::{self, Outcome, Review, Setting};
 
@@ -176,9 +180,14 @@ pub async fn in_scope(
     tell: &mut (dyn FnMut(Happening) + Send),
 ) -> Option<Review> {
     let found = settings(host, scope, cage).await;
-    let (config, project, in_environment) = match found {
+    let (config, agent, in_environment) = match found {
         Ok(found) => found,
         Err(error) => return Some(failed(job, &format!("{error:#}"))),
+    };
+    let (project, repo) = agent.map_or((None, None), |agent| (agent.path, agent.repo));
+    let forge = match forge(host, &config, &job.request, repo) {
+        Ok(forge) => forge,
+        Err(error) => return Some(failed(job, &reason(&error))),
     };
     let key_file = host.paths.credentials_dir().join(API_KEY.0);
     let setting = Setting {
@@ -192,11 +201,48 @@ pub async fn in_scope(
         api_key_in_environment: in_environment,
         program: &host.program,
         claude: host.find_program("claude"),
+        forge: forge.as_ref().map(|forge| forge as &dyn Forge),
     };
     review::run(&job.id, &job.request, &setting, wish, tell).await
 }
 
-async fn settings(host: &Host, scope: &Scope, cage: &Cage) -> Result<(Config, Option<std::path::PathBuf>, bool)> {
+/// Where the pull request of a request is read and published: where the repository is known and there is a token.
+fn forge(host: &Host, config: &Config, request: &ReviewRequest, repo: Option<String>) -> Result<Option<GitHub>> {
+    let Some(number) = request.pr else { return Ok(None) };
+    let token = token(host)?;
+    let repo = request.repo.clone().or(repo);
+    let post = request.post.unwrap_or(config.review.post) && !request.dry_run;
+    match (repo, token) {
+        (Some(repo), Some(token)) => Ok(Some(GitHub::new(config.forge.github.api_url.clone(), repo, token)?)),
+        (None, _) if post => bail!(
+            Fail::new(format!("the review of pull request {number} is to be published, and nobody says where"))
+                .hint("name the repository: `--repo owner/name`, or `repo` in the agent's file")
+        ),
+        (_, None) if post => bail!(
+            Fail::new(format!("the review of pull request {number} is to be published, and there is no token"))
+                .hint(format!("`cicdctl secret set {TOKEN}` stores one; {} works, too", TOKEN_VARIABLES[1]))
+        ),
+        _ => Ok(None),
+    }
+}
+
+/// Read for each job, so that a new one is used at once.
+fn token(host: &Host) -> Result<Option<Token>> {
+    let variable = |name| host.variable(name).map(str::to_owned);
+    let found = match variable(TOKEN_VARIABLES[0]) {
+        Some(token) => Some(token),
+        None => files::read(&host.paths.credentials_dir().join(TOKEN))?.or_else(|| variable(TOKEN_VARIABLES[1])),
+    };
+    match found {
+        Some(text) => match Token::new(&text) {
+            Some(token) => Ok(Some(token)),
+            None => bail!(Fail::new("the token for GitHub has blanks or other characters in it that no token has")),
+        },
+        None => Ok(None),
+    }
+}
+
+async fn settings(host: &Host, scope: &Scope, cage: &Cage) -> Result<(Config, Option<Agent>, bool)> {
     let user = host.config()?;
     let agent = match scope.agent() {
         Some(name) => host.agent(name, &user)?,
@@ -209,9 +255,17 @@ async fn settings(host: &Host, scope: &Scope, cage: &Cage) -> Result<(Config, Op
         Cage::Child { .. } => host.variable(API_KEY.1).is_some(),
     };
     Ok(match agent {
-        Some(agent) => (agent.config, agent.path, in_environment),
+        Some(agent) => (agent.config.clone(), Some(agent), in_environment),
         None => (user, None, in_environment),
     })
+}
+
+/// Why a job failed, with what helps.
+fn reason(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Fail>().and_then(|fail| fail.hint.as_ref()) {
+        Some(hint) => format!("{error:#} ({hint})"),
+        None => format!("{error:#}"),
+    }
 }
 
 fn failed(job: &Job, reason: &str) -> Review {

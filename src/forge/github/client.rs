@@ -1,0 +1,425 @@
+//! HTTP with GitHub: one origin, one token, and the rules for both in one place.
+//!
+//! - The token goes to the configured origin and nowhere else: a redirect is followed only for GET and only there.
+//! - Only what may happen twice is tried again. After a 5xx or a broken connection a POST may have been carried out, so
+//!   its caller has to look before it asks again ([`ForgeError::Unavailable`]).
+//! - Writes go one at a time, at least [`PACE`] apart; a rate limit is an error with a time and never a sleep here.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::config::ApiUrl;
+use crate::forge::{ForgeError, Token};
+use crate::plain;
+
+/// Between two writes; GitHub asks for a second.
+const PACE: Duration = Duration::from_secs(1);
+/// GitHub itself gives up after 10 s.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How often a request that may happen twice is sent again, and the first pause; each further one is twice as long.
+const RETRIES: u32 = 2;
+const BACKOFF: Duration = Duration::from_millis(500);
+/// Largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 32 << 20;
+const MAX_REDIRECTS: usize = 3;
+/// Where GitHub names no time.
+const SECONDARY_LIMIT: i64 = 60;
+
+type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Result<T> = std::result::Result<T, ForgeError>;
+
+pub struct Client {
+    api: ApiUrl,
+    token: Token,
+    http: Http,
+    pace: Duration,
+    /// When the last write was sent. Held while one is under way.
+    last_write: tokio::sync::Mutex<Option<Instant>>,
+    /// ETag and body of what was read with [`Client::get_if_changed`].
+    seen: Mutex<HashMap<String, (HeaderValue, Bytes)>>,
+}
+
+/// Whether a request may be sent again after a failure that leaves open what became of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Doing it twice is as good as once.
+    Yes,
+    No,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Client {
+    pub fn new(api: ApiUrl, token: Token) -> Result<Client> {
+        let provider = rustls::crypto::ring::default_provider();
+        let trouble = |error: &dyn std::fmt::Display| ForgeError::Other(format!("could not set up TLS: {error}"));
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(Duration::from_secs(10)));
+        let builder = hyper_rustls::HttpsConnectorBuilder::new();
+        let connector = if api.is_https() {
+            let tls = builder.with_provider_and_native_roots(provider).map_err(|error| trouble(&error))?;
+            tls.https_only().enable_http1().wrap_connector(tcp)
+        } else {
+            // On loopback, where nobody needs to be proved to be who they are.
+            let tls = rustls::ClientConfig::builder_with_provider(provider.into())
+                .with_safe_default_protocol_versions()
+                .map_err(|error| trouble(&error))?
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+            builder.with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp)
+        };
+        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Client { api, token, http, pace: PACE, last_write: Default::default(), seen: Default::default() })
+    }
+
+    /// Another pause between writes, for servers without GitHub's limits.
+    pub fn with_pace(self, pace: Duration) -> Client {
+        Client { pace, ..self }
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let answer = self.checked(&Method::GET, path, None, Again::Yes, None).await?;
+        read(&Method::GET, path, &answer.body)
+    }
+
+    /// As [`Client::get`], by way of the ETag: what has not changed does not count against the rate limit.
+    pub async fn get_if_changed<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let known = self.seen().get(path).cloned();
+        let etag = known.as_ref().map(|(etag, _)| etag.clone());
+        let answer = self.checked(&Method::GET, path, None, Again::Yes, etag).await?;
+        let body = match (answer.status, known) {
+            (StatusCode::NOT_MODIFIED, Some((_, body))) => body,
+            _ => answer.body,
+        };
+        if let Some(etag) = answer.headers.get(header::ETAG) {
+            self.seen().insert(path.to_owned(), (etag.clone(), body.clone()));
+        }
+        read(&Method::GET, path, &body)
+    }
+
+    /// All pages of a list, at most `max_pages`. The addresses in `Link` have another form than the one asked for, so
+    /// they only say that there is more.
+    pub async fn pages<T: DeserializeOwned>(&self, path: &str, max_pages: usize) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        for page in 1..=max_pages {
+            let path = format!("{path}?per_page=100&page={page}");
+            let answer = self.checked(&Method::GET, &path, None, Again::Yes, None).await?;
+            all.extend(read::<Vec<T>>(&Method::GET, &path, &answer.body)?);
+            let more = answer.headers.get_all(header::LINK).iter().filter_map(|link| link.to_str().ok());
+            if !more.flat_map(|link| link.split(',')).any(|link| link.contains("rel=\"next\"")) {
+                return Ok(all);
+            }
+        }
+        tracing::warn!("`{path}` has more than {max_pages} pages; the rest is not read");
+        Ok(all)
+    }
+
+    pub async fn write<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        again: Again,
+    ) -> Result<T> {
+        let answer = self.checked(&method, path, Some(body), again, None).await?;
+        read(&method, path, &answer.body)
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        self.checked(&Method::DELETE, path, None, Again::Yes, None).await.map(drop)
+    }
+
+    /// An answer that is none of an error.
+    async fn checked(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        again: Again,
+        etag: Option<HeaderValue>,
+    ) -> Result<Answer> {
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let mut last = match *method {
+            Method::GET => None,
+            _ => Some(self.last_write.lock().await),
+        };
+        let mut tries = 0;
+        loop {
+            if let Some(last) = &mut last {
+                if let Some(last) = **last {
+                    tokio::time::sleep_until(last + self.pace).await;
+                }
+                **last = Some(Instant::now());
+            }
+            let error = match self.followed(method, path, body.clone(), etag.clone()).await {
+                Ok(answer) if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED => {
+                    return Ok(answer);
+                }
+                Ok(answer) => refusal(method, path, &answer, Timestamp::now()),
+                Err(error) => error,
+            };
+            let not_sent = matches!(error, ForgeError::Unavailable { perhaps_done: false, .. });
+            let worth_it = matches!(error, ForgeError::Unavailable { .. }) && (again == Again::Yes || not_sent);
+            if !worth_it || tries == RETRIES {
+                return Err(error);
+            }
+            tracing::debug!("{error}; trying again");
+            tokio::time::sleep(BACKOFF * 2u32.pow(tries)).await;
+            tries += 1;
+        }
+    }
+
+    async fn followed(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<Bytes>,
+        etag: Option<HeaderValue>,
+    ) -> Result<Answer> {
+        let mut target = format!("{}{path}", self.api.prefix());
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.once(method, &target, body.clone(), etag.clone()).await?;
+            if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
+                return Ok(answer);
+            }
+            let to = answer.headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+            let same_origin = match to.strip_prefix(self.api.origin()) {
+                Some(rest) if rest.starts_with('/') => Some(rest),
+                _ => Some(to).filter(|to| to.starts_with('/') && !to.starts_with("//")),
+            };
+            let Some(next) = same_origin.filter(|_| *method == Method::GET) else {
+                let to = plain::one_line(to, 200);
+                return Err(ForgeError::Other(format!(
+                    "GitHub redirects `{method} {path}` to `{to}`, where the token does not go; \
+                     the repository may have another name by now"
+                )));
+            };
+            target = next.to_owned();
+        }
+        Err(ForgeError::Other(format!("GitHub redirects `{method} {path}` without end")))
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        target: &str,
+        body: Option<Bytes>,
+        etag: Option<HeaderValue>,
+    ) -> Result<Answer> {
+        let what = format!("`{method} {target}`");
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", self.token.reveal()))
+            .map_err(|_| ForgeError::Unauthenticated("the token cannot stand in a header".into()))?;
+        authorization.set_sensitive(true);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{target}", self.api.origin()))
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::USER_AGENT, concat!("cicdctl/", env!("CARGO_PKG_VERSION")))
+            .header(header::ACCEPT, "application/vnd.github+json")
+            .header("x-github-api-version", "2022-11-28");
+        if let Some(etag) = etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::new(body.unwrap_or_default()))
+            .map_err(|error| ForgeError::Other(format!("{what} cannot be sent: {error}")))?;
+        let lost = |text: String, perhaps_done| ForgeError::Unavailable { text, perhaps_done };
+        let exchange = async {
+            let answer = self.http.request(request).await.map_err(|error| {
+                let why = causes(&error);
+                lost(format!("GitHub did not answer {what} at {}: {why}", self.api.origin()), !error.is_connect())
+            })?;
+            let (parts, body) = answer.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
+                match error.is::<LengthLimitError>() {
+                    true => ForgeError::Other(format!("GitHub's answer to {what} is larger than {MAX_ANSWER} bytes")),
+                    false => lost(format!("GitHub's answer to {what} did not arrive: {error}"), true),
+                }
+            })?;
+            Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+        };
+        match tokio::time::timeout(DEADLINE, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(lost(format!("GitHub did not answer {what} within {} s", DEADLINE.as_secs()), true)),
+        }
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<String, (HeaderValue, Bytes)>> {
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn read<T: DeserializeOwned>(method: &Method, path: &str, body: &[u8]) -> Result<T> {
+    // Nothing is as good as `null`, for what has no answer worth reading.
+    let body = if body.is_empty() { b"null" } else { body };
+    serde_json::from_slice(&lossy(body))
+        .map_err(|error| ForgeError::Other(format!("GitHub's answer to `{method} {path}` cannot be read: {error}")))
+}
+
+/// Bytes that are no UTF-8 are replaced: a patch may have them, and the rest of the answer is worth reading.
+fn lossy(bytes: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(bytes).into_owned().into_bytes()
+}
+
+/// What an answer with an error status means. Pure.
+fn refusal(method: &Method, path: &str, answer: &Answer, now: Timestamp) -> ForgeError {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Body {
+        message: String,
+        errors: Vec<Value>,
+    }
+    let Answer { status, headers, body } = answer;
+    let header =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(|value| plain::one_line(value, 200));
+    let body: Body = serde_json::from_slice(body).unwrap_or_default();
+    let mut said = vec![plain::one_line(&body.message, 300)];
+    // Objects with a message, or plain strings.
+    said.extend(body.errors.iter().take(5).filter_map(|error| {
+        let text = error.as_str().or_else(|| error["message"].as_str()).or_else(|| error["code"].as_str());
+        text.map(|text| plain::one_line(text, 300))
+    }));
+    said.retain(|text| !text.is_empty());
+    let said = if said.is_empty() { "no reason given".to_owned() } else { said.join("; ") };
+    let id = header("x-github-request-id").map_or_else(String::new, |id| format!(" (request {id})"));
+    let text = format!("GitHub answered {} to `{method} {path}`: {said}{id}", status.as_u16());
+
+    let seconds = |name: &str| header(name).and_then(|value| value.parse::<i64>().ok());
+    let limited = matches!(*status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
+    if limited {
+        let after = |seconds: i64| now.as_second().saturating_add(seconds.clamp(1, 24 * 3600));
+        let until = match (seconds("retry-after"), seconds("x-ratelimit-remaining"), seconds("x-ratelimit-reset")) {
+            (Some(seconds), ..) => Some(after(seconds)),
+            (None, Some(0), Some(reset)) => Some(reset.clamp(after(1), after(24 * 3600))),
+            _ if *status == StatusCode::TOO_MANY_REQUESTS || said.to_lowercase().contains("secondary") => {
+                Some(after(SECONDARY_LIMIT))
+            }
+            _ => None,
+        };
+        if let Some(until) = until {
+            let until = Timestamp::from_second(until).unwrap_or(now);
+            return ForgeError::RateLimited { until, text };
+        }
+    }
+    match *status {
+        StatusCode::UNAUTHORIZED => ForgeError::Unauthenticated(format!(
+            "{text}; the token is wrong, expired or revoked: `cicdctl secret set {}` stores another",
+            super::TOKEN
+        )),
+        StatusCode::FORBIDDEN => {
+            let needs = header("x-accepted-github-permissions").filter(|needs| !needs.is_empty());
+            let needs = needs.map_or_else(String::new, |needs| format!("; it would take a token with {needs}"));
+            ForgeError::Forbidden(format!("{text}{needs}"))
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            ForgeError::NotFound(format!("{text}; it is not there, or the token may not see it"))
+        }
+        StatusCode::UNPROCESSABLE_ENTITY => ForgeError::Invalid(text),
+        status if status.is_server_error() => ForgeError::Unavailable { text, perhaps_done: true },
+        _ => ForgeError::Other(text),
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, headers: &[(&'static str, &str)], body: &str) -> ForgeError {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: body.to_owned().into() };
+        refusal(&Method::GET, "/repos/a/b/pulls/1", &answer, Timestamp::from_second(1000).unwrap())
+    }
+
+    fn limited_until(error: &ForgeError) -> Option<i64> {
+        match error {
+            ForgeError::RateLimited { until, .. } => Some(until.as_second()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_explained() {
+        let body = r#"{"message": "Resource not accessible by integration", "documentation_url": "x"}"#;
+        let headers =
+            [("x-github-request-id", "1A2B"), ("x-accepted-github-permissions", "pull_requests=write; contents=read")];
+        assert_eq!(
+            refused(403, &headers, body).to_string(),
+            "GitHub answered 403 to `GET /repos/a/b/pulls/1`: Resource not accessible by integration (request 1A2B); \
+             it would take a token with pull_requests=write; contents=read"
+        );
+        assert!(matches!(refused(401, &[], "{}"), ForgeError::Unauthenticated(_)));
+        assert!(
+            refused(404, &[], "")
+                .to_string()
+                .ends_with("no reason given; it is not there, or the token may not see it")
+        );
+    }
+
+    #[test]
+    fn errors_are_objects_or_strings() {
+        let strings = r#"{"message": "Unprocessable Entity", "errors": ["Line must be part of the diff"]}"#;
+        assert!(
+            refused(422, &[], strings).to_string().ends_with("Unprocessable Entity; Line must be part of the diff")
+        );
+        let objects = r#"{"message": "Sorry", "errors": [{"code": "too_large"}, {"message": "m", "code": "c"}]}"#;
+        assert!(refused(406, &[], objects).to_string().ends_with("Sorry; too_large; m"));
+    }
+
+    #[test]
+    fn a_rate_limit_has_a_time_and_a_missing_permission_has_none() {
+        for (status, headers, body, until) in [
+            (403, vec![("retry-after", "60")], "{}", Some(1060)),
+            (429, vec![("retry-after", "5"), ("x-ratelimit-reset", "9000")], "{}", Some(1005)),
+            (403, vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1234")], "{}", Some(1234)),
+            (403, vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "99999999999999")], "{}", Some(87400)),
+            (403, vec![("x-ratelimit-remaining", "7"), ("x-ratelimit-reset", "1234")], "{}", None),
+            (403, vec![], r#"{"message": "You have exceeded a Secondary rate limit"}"#, Some(1060)),
+            (429, vec![], "{}", Some(1060)),
+            (403, vec![], "{}", None),
+            (404, vec![("retry-after", "60")], "{}", None),
+        ] {
+            assert_eq!(limited_until(&refused(status, &headers, body)), until, "{status} {headers:?} {body}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_in_trouble_did_is_not_known() {
+        let error = refused(502, &[], "<html>Bad gateway</html>");
+        assert!(matches!(error, ForgeError::Unavailable { perhaps_done: true, .. }), "{error:?}");
+    }
+}

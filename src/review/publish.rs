@@ -1,0 +1,117 @@
+//! A review on its way to the forge: what its commit says about it, and what publishing makes of its outcome.
+
+use super::{Outcome, Review};
+use crate::api::{Happening, Stage};
+use crate::forge::{Forge, ForgeError, Publication, PullRequest, Status, StatusState};
+use crate::report;
+
+use super::Sink;
+
+/// Before anything is read: the commit waits for its review. A token that may not even say so is found here, before an
+/// engine is paid.
+pub async fn begin(forge: &dyn Forge, pull: &PullRequest) -> Result<(), ForgeError> {
+    let status = Status { state: StatusState::Pending, description: "being reviewed".into(), url: None };
+    forge.set_status(&pull.head_sha, &status).await
+}
+
+/// Posts what there is to post, and always says at the commit how it ended.
+pub async fn finish(
+    forge: &dyn Forge,
+    pull: &PullRequest,
+    max_inline: usize,
+    review: &mut Review,
+    tell: &mut Sink<'_>,
+) {
+    tell(Happening::Stage { stage: Stage::Publish, detail: format!("{}#{}", forge.repo(), pull.number) });
+    // A failure has nothing to say at lines, and must not take the place of an earlier summary.
+    if matches!(review.outcome, Outcome::Reviewed | Outcome::Partial | Outcome::Skipped) {
+        match forge.publish(pull, review, max_inline).await {
+            Ok(Publication::Done(published)) => review.receipt.published = Some(published),
+            Ok(Publication::Moved { head_sha }) => {
+                review.outcome = Outcome::Superseded;
+                review.reason = Some(format!(
+                    "the head is {} by now and no longer {}; nothing was posted",
+                    short(&head_sha),
+                    short(&pull.head_sha)
+                ));
+            }
+            Err(error) => {
+                let how = review.outcome;
+                review.outcome = match error {
+                    ForgeError::RateLimited { .. } => Outcome::Deferred,
+                    _ => Outcome::Failed,
+                };
+                review.reason = Some(format!("{how}, but not published: {error}"));
+            }
+        }
+    }
+    if let Err(error) = forge.set_status(&pull.head_sha, &status(review)).await {
+        tracing::warn!("could not set the status of {}: {error}", pull.head_sha);
+        review.receipt.notes.push(format!("the commit's status could not be set: {error}"));
+    }
+}
+
+/// How a review shows at its commit.
+///
+/// A status has no neutral state. Green is only what was reviewed, or where by the user's own rules nothing was to be
+/// reviewed. Red says that the review itself broke. Deferred and partial are neither: a quota is no fault of the change,
+/// and a file that nobody saw is no pass; yellow is what they are, as somebody has yet to finish them, and where the
+/// status is required it blocks the merge as red would.
+pub fn status(review: &Review) -> Status {
+    let state = match review.outcome {
+        Outcome::Reviewed | Outcome::Skipped => StatusState::Success,
+        Outcome::Partial | Outcome::Deferred => StatusState::Pending,
+        Outcome::Failed | Outcome::Superseded | Outcome::Cancelled => StatusState::Error,
+    };
+    let description = match (review.outcome, report::tally(review)) {
+        (Outcome::Reviewed, Some(tally)) => match report::coverage(&review.receipt) {
+            Some(coverage) => format!("{tally}; {coverage}"),
+            None => tally,
+        },
+        (outcome, _) => format!("{}: {}", report::standing(outcome), report::reason(review)),
+    };
+    let url = review.receipt.published.as_ref().and_then(|published| published.summary_url.clone());
+    Status { state, description, url }
+}
+
+fn short(sha: &str) -> &str {
+    sha.get(..10).unwrap_or(sha)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::review::{Coverage, FileCoverage, Receipt};
+
+    #[test]
+    fn only_what_was_reviewed_is_green_and_a_quota_is_not_red() {
+        let review = |outcome, reason: Option<&str>| Review {
+            job: "01J".into(),
+            project: "acme/shop".into(),
+            subject: "pull request 42".into(),
+            outcome,
+            reason: reason.map(str::to_owned),
+            summary: None,
+            findings: vec![],
+            receipt: Receipt {
+                files: vec![FileCoverage { path: "a".into(), coverage: Coverage::Seen }],
+                ..Default::default()
+            },
+        };
+        let shown: Vec<(&str, String)> = Outcome::ALL
+            .into_iter()
+            .map(|outcome| status(&review(outcome, Some("why").filter(|_| outcome != Outcome::Reviewed))))
+            .map(|status| (status.state.as_str(), status.description))
+            .collect();
+        let expected = [
+            ("success", "no findings; 1 file seen"),
+            ("pending", "not wholly reviewed (partial): why"),
+            ("success", "not reviewed (skipped): why"),
+            ("pending", "not reviewed yet (deferred): why"),
+            ("error", "not reviewed (failed): why"),
+            ("error", "not reviewed (superseded): why"),
+            ("error", "not reviewed (cancelled): why"),
+        ];
+        assert_eq!(shown, expected.map(|(state, text)| (state, text.to_owned())));
+    }
+}
