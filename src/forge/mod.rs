@@ -74,11 +74,11 @@ pub struct Status {
     pub url: Option<String>,
 }
 
+/// GitHub's `failure`, which blames the change, is not used: a review has no opinion on merging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusState {
     Pending,
     Success,
-    Failure,
     Error,
 }
 
@@ -87,7 +87,6 @@ impl StatusState {
         match self {
             StatusState::Pending => "pending",
             StatusState::Success => "success",
-            StatusState::Failure => "failure",
             StatusState::Error => "error",
         }
     }

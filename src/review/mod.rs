@@ -387,8 +387,8 @@ fn name_of(spec: &EngineSpec) -> EngineName {
     }
 }
 
-/// Why it failed, on one line.
-fn reason(error: &anyhow::Error) -> String {
+/// Why it failed, on one line, with what helps.
+pub fn reason(error: &anyhow::Error) -> String {
     let mut text = format!("{error:#}");
     if let Some(hint) = error.downcast_ref::<Fail>().and_then(|fail| fail.hint.as_ref()) {
         text = format!("{text} ({hint})");

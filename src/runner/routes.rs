@@ -192,7 +192,7 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<Option<AgentName>, Re
     if let Some(repo) = &asked.repo {
         return Ok(agents.into_iter().find(|agent| agent.repo.as_ref() == Some(repo)).map(|agent| agent.name));
     }
-    let mut with_project = agents.into_iter().filter(|agent| agent.path.is_some());
+    let mut with_project = agents.into_iter().filter(|agent| agent.path.is_some() || agent.repo.is_some());
     match (with_project.next(), with_project.next()) {
         (Some(only), None) => Ok(Some(only.name)),
         _ => Ok(None),

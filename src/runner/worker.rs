@@ -187,7 +187,7 @@ pub async fn in_scope(
     let (project, repo) = agent.map_or((None, None), |agent| (agent.path, agent.repo));
     let forge = match forge(host, &config, &job.request, repo) {
         Ok(forge) => forge,
-        Err(error) => return Some(failed(job, &reason(&error))),
+        Err(error) => return Some(failed(job, &review::reason(&error))),
     };
     let key_file = host.paths.credentials_dir().join(API_KEY.0);
     let setting = Setting {
@@ -258,14 +258,6 @@ async fn settings(host: &Host, scope: &Scope, cage: &Cage) -> Result<(Config, Op
         Some(agent) => (agent.config.clone(), Some(agent), in_environment),
         None => (user, None, in_environment),
     })
-}
-
-/// Why a job failed, with what helps.
-fn reason(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<Fail>().and_then(|fail| fail.hint.as_ref()) {
-        Some(hint) => format!("{error:#} ({hint})"),
-        None => format!("{error:#}"),
-    }
 }
 
 fn failed(job: &Job, reason: &str) -> Review {

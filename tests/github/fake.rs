@@ -69,6 +69,8 @@ pub struct State {
     /// Authorization of each request for the repository itself.
     pub git: Vec<Option<String>>,
     pub git_root: Option<PathBuf>,
+    /// GitHub's examples, by kind: what ours lack is taken from them.
+    examples: Value,
     next: u64,
 }
 
@@ -96,6 +98,7 @@ impl Fake {
             not_modified: 0,
             git: vec![],
             git_root: None,
+            examples: Value::Null,
             next: 1000,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -125,6 +128,13 @@ impl Fake {
 
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// Answers are from now on as complete as GitHub's, by the examples of its API description.
+    pub fn complete_with(&self, description: &Value) {
+        let mut state = self.state();
+        state.examples = description["components"]["examples"].clone();
+        state.user = full(&state.examples["issue-comment"]["value"]["user"], &state.user);
     }
 
     pub fn fault(&self, fault: Fault) {
@@ -236,7 +246,8 @@ impl State {
     fn handle(&mut self, method: &str, path: &str, query: &str, body: &Value, etag: Option<&str>) -> Handled {
         let ok = |value| (200, vec![], value);
         let Some(rest) = path.strip_prefix("/repos/acme/shop/") else {
-            return if path == "/user" { ok(self.user.clone()) } else { missing() };
+            let user = self.full("private-user-response-with-public-profile-information", &self.user);
+            return if path == "/user" { ok(user) } else { missing() };
         };
         let words: Vec<&str> = rest.split('/').collect();
         match (method, &words[..]) {
@@ -257,20 +268,25 @@ impl State {
             }
             ("GET", ["pulls", "42", "files"]) => {
                 let files: Vec<Value> = self.files.iter().map(|(path, patch)| file(path, patch.as_deref())).collect();
-                self.paged(&files, query)
+                self.paged("diff-entry", &files, query)
             }
-            ("GET", ["pulls", "42", "comments"]) => self.paged(&self.review_comments, query),
-            ("GET", ["issues", "42", "comments"]) => self.paged(&self.issue_comments, query),
+            ("GET", ["pulls", "42", "comments"]) => {
+                self.paged("pull-request-review-comment", &self.review_comments, query)
+            }
+            ("GET", ["issues", "42", "comments"]) => self.paged("issue-comment", &self.issue_comments, query),
             ("GET", ["pulls", "42", "reviews"]) => {
                 // What is pending is seen by its author alone.
                 let me = &self.user["id"];
                 let seen = self.reviews.iter().filter(|one| one["state"] != "PENDING" || one["user"]["id"] == *me);
                 let seen: Vec<Value> = seen.cloned().collect();
-                self.paged(&seen, query)
+                self.paged("pull-request-review", &seen, query)
             }
             ("POST", ["pulls", "42", "reviews"]) => self.review(body),
             ("DELETE", ["pulls", "42", "reviews", id]) => match at(&self.reviews, id) {
-                Some(at) => ok(self.reviews.remove(at)),
+                Some(at) => {
+                    let gone = self.reviews.remove(at);
+                    ok(self.full("pull-request-review", &gone))
+                }
                 None => missing(),
             },
             ("POST", ["pulls", "42", "comments"]) => {
@@ -282,14 +298,14 @@ impl State {
                     None => {
                         let comment = self.comment(body);
                         self.review_comments.push(comment.clone());
-                        (201, vec![], comment)
+                        (201, vec![], self.full("pull-request-review-comment", &comment))
                     }
                 }
             }
             ("POST", ["issues", "42", "comments"]) => {
                 let comment = self.posted(body["body"].as_str().unwrap(), "issuecomment");
                 self.issue_comments.push(comment.clone());
-                (201, vec![], comment)
+                (201, vec![], self.full("issue-comment", &comment))
             }
             ("PATCH", ["issues", "comments", id]) => match at(&self.issue_comments, id) {
                 Some(at) if self.issue_comments[at]["user"]["id"] != self.user["id"] => {
@@ -297,7 +313,7 @@ impl State {
                 }
                 Some(at) => {
                     self.issue_comments[at]["body"] = body["body"].clone();
-                    ok(self.issue_comments[at].clone())
+                    ok(self.full("issue-comment", &self.issue_comments[at]))
                 }
                 None => missing(),
             },
@@ -308,7 +324,7 @@ impl State {
                     return refused("Validation Failed");
                 }
                 self.statuses.push(((*sha).to_owned(), text("state"), text("description")));
-                (201, vec![], json!({ "id": 1, "state": text("state") }))
+                (201, vec![], self.full("status", &json!({ "id": 1, "state": text("state") })))
             }
             _ => missing(),
         }
@@ -316,20 +332,28 @@ impl State {
 
     fn pull(&self) -> Value {
         let repo = json!({ "id": 5, "full_name": REPO });
-        json!({
+        let pull = json!({
             "number": 42, "title": "add a login", "draft": false, "state": "open", "body": null, "mergeable": null,
             "user": { "id": 3, "login": "alice", "type": "User" }, "changed_files": self.files.len(),
             "head": { "ref": "topic", "sha": self.head, "repo": repo },
             "base": { "ref": "main", "sha": self.base, "repo": repo },
-        })
+        });
+        self.full("pull-request", &pull)
     }
 
-    fn paged(&self, all: &[Value], query: &str) -> Handled {
+    /// `ours` with what it lacks from GitHub's example of its kind.
+    fn full(&self, kind: &str, ours: &Value) -> Value {
+        let example = &self.examples[kind]["value"];
+        let example = if example.is_null() { &self.examples[format!("{kind}-items")]["value"][0] } else { example };
+        full(example, ours)
+    }
+
+    fn paged(&self, kind: &str, all: &[Value], query: &str) -> Handled {
         let number =
             |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
         let page: usize = number("page").unwrap_or(1);
         let size = number("per_page").unwrap_or(30).min(self.page);
-        let some: Vec<Value> = all.iter().skip((page - 1) * size).take(size).cloned().collect();
+        let some: Vec<Value> = all.iter().skip((page - 1) * size).take(size).map(|one| self.full(kind, one)).collect();
         let mut headers = vec![];
         if page * size < all.len() {
             // Not the address that was asked for, and here not even the host.
@@ -359,7 +383,7 @@ impl State {
         let mut review = self.posted(body["body"].as_str().unwrap(), "pullrequestreview");
         review["state"] = if body["event"] == "COMMENT" { "COMMENTED".into() } else { "PENDING".into() };
         self.reviews.push(review.clone());
-        (200, vec![], review)
+        (200, vec![], self.full("pull-request-review", &review))
     }
 
     /// Why GitHub would not take this comment. Reads the hunks in another way than the program does.
@@ -409,6 +433,22 @@ impl State {
     }
 }
 
+fn full(example: &Value, ours: &Value) -> Value {
+    match (example, ours) {
+        (Value::Object(example), Value::Object(ours)) => {
+            let mut all = example.clone();
+            // A file without a patch is one: GitHub leaves it out.
+            all.remove("patch");
+            for (name, value) in ours {
+                let value = full(all.get(name).unwrap_or(&Value::Null), value);
+                all.insert(name.clone(), value);
+            }
+            all.into()
+        }
+        _ => ours.clone(),
+    }
+}
+
 fn at(list: &[Value], id: &str) -> Option<usize> {
     let id: u64 = id.parse().ok()?;
     list.iter().position(|one| one["id"] == id)
@@ -435,7 +475,9 @@ fn reply(status: u16, headers: &[(&'static str, String)], body: &Value) -> Respo
     let text = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
     let mut answer = Response::new(Full::new(text));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
-    answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json; charset=utf-8"));
+    if !body.is_null() {
+        answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json; charset=utf-8"));
+    }
     answer.headers_mut().insert("x-github-request-id", HeaderValue::from_static("F00D:1"));
     for (name, value) in headers {
         answer.headers_mut().insert(*name, value.parse().unwrap());

@@ -1,6 +1,7 @@
 //! Pull requests, against a GitHub that remembers, refuses and fails as the real one does.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+mod contract;
 mod fake;
 mod publish;
 mod review;

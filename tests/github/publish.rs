@@ -10,23 +10,23 @@ use serde_json::{Value, json};
 
 use crate::fake::{Fake, Fault, REPO, TOKEN};
 
-const PATCH: &str = "@@ -1,3 +1,5 @@\n one\n+two\n+three\n four\n five";
+pub const PATCH: &str = "@@ -1,3 +1,5 @@\n one\n+two\n+three\n four\n five";
 
-fn github(fake: &Fake) -> GitHub {
+pub fn at(api: &str) -> GitHub {
     let token = Token::new(TOKEN).unwrap();
-    GitHub::new(fake.api().parse().unwrap(), REPO.into(), token).unwrap().with_pace(Duration::ZERO)
+    GitHub::new(api.parse().unwrap(), REPO.into(), token).unwrap().with_pace(Duration::ZERO)
 }
 
 async fn with_files() -> (Fake, GitHub, PullRequest) {
     let fake = Fake::start().await;
     fake.state().files = vec![("a.rs".into(), Some(PATCH.into())), ("logo.png".into(), None)];
-    let github = github(&fake);
+    let github = at(&fake.api());
     let pull = github.pull_request(42).await.unwrap();
     fake.state().log.clear();
     (fake, github, pull)
 }
 
-fn finding(number: u32, line: u32) -> Finding {
+pub fn finding(number: u32, line: u32) -> Finding {
     Finding {
         fingerprint: format!("{number:016x}"),
         severity: Severity::High,
@@ -42,7 +42,7 @@ fn finding(number: u32, line: u32) -> Finding {
     }
 }
 
-fn review(pull: &PullRequest, findings: Vec<Finding>) -> Review {
+pub fn review(pull: &PullRequest, findings: Vec<Finding>) -> Review {
     Review {
         job: "01J".into(),
         project: REPO.into(),
@@ -56,7 +56,7 @@ fn review(pull: &PullRequest, findings: Vec<Finding>) -> Review {
 }
 
 /// Two findings at lines, one that has none.
-fn three(pull: &PullRequest) -> Review {
+pub fn three(pull: &PullRequest) -> Review {
     review(pull, vec![finding(1, 2), finding(2, 3), finding(3, 99)])
 }
 

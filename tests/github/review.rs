@@ -22,6 +22,7 @@ struct World {
     fake: Fake,
     github: GitHub,
     config: Config,
+    key: Option<PathBuf>,
 }
 
 impl World {
@@ -30,7 +31,7 @@ impl World {
         let fake = Fake::start().await;
         let token = Token::new(TOKEN).unwrap();
         let github = GitHub::new(fake.api().parse().unwrap(), REPO.into(), token).unwrap().with_pace(Duration::ZERO);
-        let world = World { dir, fake, github, config: Config::default() };
+        let world = World { dir, fake, github, config: Config::default(), key: None };
         let bare = world.bare();
         std::fs::create_dir_all(&bare).unwrap();
         world.git(&bare, &["init", "-q", "--bare", "-b", "main", "."]);
@@ -95,7 +96,7 @@ impl World {
             cache_dir: &place("cache"),
             workspace: &place("workspace"),
             engine_home: &place("home"),
-            api_key_file: None,
+            api_key_file: self.key.clone(),
             api_key_in_environment: false,
             program: Path::new(PROGRAM),
             claude: None,
@@ -304,6 +305,27 @@ async fn without_a_working_copy_git_asks_github_with_the_token_and_the_engine_ne
     assert!(!state.git.is_empty());
     drop(state);
     assert!(!world.leaks());
+}
+
+#[tokio::test]
+async fn an_engine_that_needs_its_key_gets_no_other_secret() {
+    let mut world = World::new().await.with_engine(
+        "case $1 in --version | --help) echo 2.1.330; exit ;; esac
+         cd \"$(dirname \"$0\")\" && env >engine-env && tr '\\0' '\\n' </proc/$PPID/environ >cage-env
+         ls \"$(sed -n 's/^CREDENTIALS_DIRECTORY=//p' cage-env)\" >cage-secrets; exit 1",
+    );
+    let secrets = world.dir.path().join("secrets");
+    std::fs::create_dir_all(&secrets).unwrap();
+    std::fs::write(secrets.join("anthropic-api-key"), "key-4711\n").unwrap();
+    std::fs::write(secrets.join("github-token"), "not-for-engines").unwrap();
+    world.key = Some(secrets.join("anthropic-api-key"));
+    world.config.review.engine = EngineName::Claude;
+    world.config.engine.claude.program = Some(world.config.engine.command.argv[0].clone().into());
+    assert_eq!(world.post().await.outcome, Outcome::Failed);
+    let read = |name: &str| std::fs::read_to_string(world.dir.path().join(name)).unwrap();
+    assert!(read("engine-env").contains("key-4711"));
+    assert_eq!(read("cage-secrets"), "anthropic-api-key\n");
+    assert!(!read("cage-env").contains(TOKEN) && !read("engine-env").contains(TOKEN));
 }
 
 #[tokio::test]
