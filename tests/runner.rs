@@ -92,7 +92,7 @@ async fn the_engine_command_gets_the_checkout_and_its_failure_is_no_pass() {
     for (script, outcome, words) in [
         ("exit 3", Outcome::Failed, "exit status 3"),
         ("exit 75", Outcome::Deferred, "tried again later"),
-        ("exit 77", Outcome::Failed, "cicdctl secret set"),
+        ("exit 77", Outcome::Failed, "no valid credentials"),
         ("kill -9 $$", Outcome::Failed, "killed by SIGKILL"),
         ("echo all good", Outcome::Failed, "not JSON"),
         ("echo '{\"findings\":[],\"incomplete\":\"half\"}'", Outcome::Partial, "half"),

@@ -159,9 +159,25 @@ fn request(args: &Args) -> Result<ReviewRequest> {
 
 async fn by_runner(host: &Host, client: &Client, job: &Job) -> Result<Review> {
     host.ui.detail(&format!("job {}", job.id));
-    let mut told = |event: &JobEvent| progress(&host.ui, event);
+    let begun = std::sync::atomic::AtomicBool::new(false);
+    let mut told = |event: &JobEvent| {
+        if !matches!(event.what, Happening::Accepted) {
+            begun.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        progress(&host.ui, event);
+    };
+    // A stopped agent takes nothing; whoever waits for it is to know what they wait for.
+    let patience = async {
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        if !begun.load(std::sync::atomic::Ordering::Relaxed) {
+            let whose = job.agent.as_ref().map_or("the runner".to_owned(), |name| format!("agent `{name}`"));
+            host.ui.say(&format!("the job waits in the queue of {whose}; `cicdctl status` says what it does"));
+        }
+        std::future::pending::<std::convert::Infallible>().await
+    };
     let ended = tokio::select! {
         ended = client.follow(&job.id, &mut told) => ended?,
+        never = patience => match never {},
         _ = tokio::signal::ctrl_c() => {
             client.cancel(&job.id).await?;
             bail!(Fail { exit: Exit::NotReviewed, ..Fail::new(format!("interrupted; job {} was cancelled", job.id)) });
