@@ -107,6 +107,10 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if todo.enable {
         manager.enable(&[RUNNER_SERVICE, RUNNER_SOCKET]).await?;
     }
+    if todo.start && manager.state(RUNNER_SERVICE).await?.is_active() {
+        // A runner that bound its own socket, as the deployment guide's unit does, has to let go of it.
+        manager.change_one(Verb::Stop, RUNNER_SERVICE).await?;
+    }
     manager
         .change_one(Verb::Start, RUNNER_SOCKET)
         .await

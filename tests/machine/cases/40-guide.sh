@@ -119,6 +119,12 @@ alice 'rm ~/.config/cicd-toolkit/config.yaml'
 
 #-- the socket --------------------------------------------------------------------------
 
+# `init` beside a guide's unit that runs: it keeps the unit, but has it let go of the socket's place.
+run alice 'cicdctl init --yes; ended=$?; systemctl --user is-active cicd-runner.socket cicd-runner.service; cicdctl uninstall --purge --yes --quiet; exit $ended'
+ended "init goes on from the guide's running service" 0
+shows "which it keeps" 'was there before cicdctl and is left as it is'
+alice "systemctl --user stop cicd-runner.service 2>/dev/null"
+
 alice "systemctl --user disable --quiet cicd-runner.service; rm ~/$units/cicd-runner.service"
 file $units/cicd-runner.socket <<'FILE'
 [Unit]
