@@ -149,7 +149,7 @@ pub(super) static RULES: &[Rule] = &[
         0.95,
         &["pypi-"],
         r"\b(pypi-AgE[A-Za-z0-9_-]{50,})",
-        "pypi.org/manage/account"
+        "account settings of the package index"
     ),
     token!(
         "secret-sendgrid-key",
@@ -641,10 +641,10 @@ pub(super) fn cases() -> Vec<super::Case> {
         fires("secret-openai-key", py, format!("'{}-proj-{}'", "sk", alnum(120))),
         fires("secret-openai-key", py, format!("'{}-{}{}{}'", "sk", alnum(20), "T3Blbk\u{46}J", alnum(20))),
         quiet("secret-openai-key", py, format!("'{}-proj-your-key-which-you-must-not-show-to-anybody-else'", "sk")),
-        fires("secret-npm-token", ".npmrc", format!("//registry.npmjs.org/:_authToken={}_{}", "npm", alnum(36))),
+        fires("secret-npm-token", ".npmrc", format!("//npm.example.com/:_authToken={}_{}", "npm", alnum(36))),
         fires("secret-npm-token", ".npmrc", format!("//npm.acme.io/:_authToken={}-4d1f-9a07-b3c6-{}", hex(8), hex(12))),
-        quiet("secret-npm-token", ".npmrc", "//registry.npmjs.org/:_authToken=${NPM_TOKEN}"),
-        quiet("secret-npm-token", "a.sh", "npm_config_registry=https://registry.npmjs.org"),
+        quiet("secret-npm-token", ".npmrc", "//npm.example.com/:_authToken=${NPM_TOKEN}"),
+        quiet("secret-npm-token", "a.sh", "npm_config_registry=https://npm.example.com"),
         fires("secret-pypi-token", py, format!("'{}-AgEIcHlwaS5vcmc{}'", "pypi", alnum(100))),
         quiet("secret-pypi-token", "a.toml", "name = \"pypi-agency-some-package-name-which-is-quite-long-really\""),
         fires("secret-sendgrid-key", py, format!("'{}.{}.{}'", "SG", alnum(22), alnum(43))),
