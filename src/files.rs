@@ -120,21 +120,21 @@ pub fn open_untrusted(path: &Path) -> Result<Option<fs::File>> {
     }
 }
 
-/// Removes a directory with all that is in it; symlinks inside are removed, not followed.
+/// Removes a directory with all that is in it, whatever its modes and however deep; symlinks are removed, not followed.
 pub fn remove_tree(path: &Path) -> Result<()> {
-    let removed = match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        // Somebody took away the permission to list or change a directory that is ours, or made a tree so deep that
-        // no path or not enough descriptors lead to its end.
-        Err(_) => remove_flat(path),
-        Ok(()) => Ok(()),
+    let remove = || match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => remove_flat(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
     };
-    removed.with_context(|| format!("could not remove `{}`", path.display()))
+    or_gone(remove()).with_context(|| format!("could not remove `{}`", path.display()))
 }
 
-/// Removes a tree of any depth and any modes that are ours to change: what is deeper is moved up before it is removed.
+/// What is deeper is moved up before it is removed: a tree may be so deep that no path leads to its end, nor enough
+/// descriptors, nor a recursion that the stack holds.
 fn remove_flat(path: &Path) -> std::io::Result<()> {
-    let open = |dir: &Path| fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+    // Somebody may have taken away the permission to list or change a directory that is ours.
+    let open = |dir: &Path| or_gone(fs::set_permissions(dir, fs::Permissions::from_mode(0o700)));
     open(path)?;
     let mut moved = 0u64;
     loop {
@@ -144,31 +144,40 @@ fn remove_flat(path: &Path) -> std::io::Result<()> {
             found = true;
             let dir = entry.path();
             if !entry.file_type()?.is_dir() {
-                fs::remove_file(&dir)?;
+                or_gone(fs::remove_file(&dir))?;
                 continue;
             }
             open(&dir)?;
             for below in fs::read_dir(&dir)? {
                 let below = below?;
                 if !below.file_type()?.is_dir() {
-                    fs::remove_file(below.path())?;
+                    or_gone(fs::remove_file(below.path()))?;
                     continue;
                 }
-                // A directory is renamed by whoever may write in it.
+                // A directory is moved only by who may write in it.
                 open(&below.path())?;
-                loop {
+                let to = loop {
                     let to = path.join(format!(".{moved}"));
                     moved += 1;
                     if to.symlink_metadata().is_err() {
-                        break fs::rename(below.path(), to)?;
+                        break to;
                     }
-                }
+                };
+                or_gone(fs::rename(below.path(), to))?;
             }
-            fs::remove_dir(&dir)?;
+            or_gone(fs::remove_dir(&dir))?;
         }
         if !found {
             return fs::remove_dir(path);
         }
+    }
+}
+
+/// What is gone already is as good as removed.
+fn or_gone(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -70,7 +70,7 @@ pub async fn run(
     };
     let mut posting = None;
     let ended = steps(&dir, request, setting, wish, tell, &mut review, &mut posting).await;
-    if let Err(error) = files::remove_tree(&dir) {
+    if let Err(error) = remove_tree(&dir).await {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
     if ended.is_err() {
@@ -123,7 +123,7 @@ async fn steps(
     let config = setting.config;
     let scratch = dir.join("scratch");
     // A directory of the same name is left from a runner that crashed.
-    files::remove_tree(dir)?;
+    remove_tree(dir).await?;
     files::make_dir(&scratch, 0o700)?;
 
     let pull = match (request.pr, setting.forge) {
@@ -304,6 +304,12 @@ async fn fetch(
         .into());
     }
     Ok((mirror, change))
+}
+
+/// In a thread of its own: how much an engine has left behind is up to the engine.
+async fn remove_tree(dir: &Path) -> Result<()> {
+    let dir = dir.to_owned();
+    tokio::task::spawn_blocking(move || files::remove_tree(&dir)).await.context("the removal panicked")?
 }
 
 /// What was planned to be seen was not.
