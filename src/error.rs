@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// Exit status of the command line (design 5) and of `run` (78, 77, 75: sysexits.h).
+/// Exit status of the command line (design 5) and of `run` (78, 75: sysexits.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Done = 0,
@@ -15,7 +15,6 @@ pub enum Exit {
     /// Not, or not wholly, reviewed.
     NotReviewed = 4,
     TryLater = 75,
-    NoAuthentication = 77,
     Configuration = 78,
 }
 

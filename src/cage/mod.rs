@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use zbus::wire::Variant;
 
-use crate::config::{JobConfig, Size};
+use crate::config::JobConfig;
 use crate::engine::{Bundle, EngineError, EngineReport, EngineSpec, Progress};
 use crate::files;
 use crate::review::CageUsed;
@@ -369,11 +369,6 @@ impl Tail {
             }
         }
     }
-}
-
-/// For people: how much memory a job took.
-pub fn memory_text(bytes: u64) -> String {
-    Size((bytes + (1 << 20) - 1) >> 20 << 20).to_string()
 }
 
 #[cfg(test)]
