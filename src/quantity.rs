@@ -45,6 +45,11 @@ pub fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// A moment, in milliseconds since 1970, in UTC: `2026-11-24T08:00:00Z`.
+pub fn time(milliseconds: i64) -> String {
+    jiff::Timestamp::from_millisecond(milliseconds).map_or_else(|_| "ever".to_owned(), |time| format!("{time:.0}"))
+}
+
 /// `$0.42`; below ten cents with four digits, as a review of a small change costs less than a cent.
 pub fn usd(amount: f64) -> String {
     let digits = if amount > 0.0 && amount < 0.1 { 4 } else { 2 };

@@ -45,7 +45,7 @@ async fn a_review_is_accepted_with_its_place_and_ends_with_a_receipt() {
     assert_eq!((job["state"].as_str(), id.len()), (Some("queued"), 26));
 
     let mut told = Vec::new();
-    let ended = runner.client().follow(&id, &mut |event| told.push(event.clone())).await.unwrap();
+    let ended = runner.client().follow(&id, true, &mut |event| told.push(event.clone())).await.unwrap();
     let review = ended.review.unwrap();
     assert_eq!((ended.state, ended.outcome, ended.attempts), (JobState::Ended, Some(Outcome::Reviewed), 1));
     assert_eq!(review.findings.iter().map(|finding| finding.path.as_str()).collect::<Vec<_>>(), ["app.py"]);
@@ -81,7 +81,7 @@ async fn the_engine_command_gets_the_checkout_and_its_failure_is_no_pass() {
     let runner = place.runner();
     let review = async || {
         let job = runner.client().review(&local(&repo, "HEAD")).await.unwrap();
-        runner.client().follow(&job.id, &mut |_| {}).await.unwrap()
+        runner.client().follow(&job.id, true, &mut |_| {}).await.unwrap()
     };
     engine(
         r#"test -f app.py -a -f README && printf '{"findings":[{"path":"app.py","start_line":2,"severity":"low","category":"other","title":"seen","explanation":"e"}],"summary":"all of it"}'"#,
@@ -140,7 +140,7 @@ async fn a_follower_who_has_seen_the_end_is_not_kept_waiting() {
     let runner = place.runner();
     let job =
         runner.client().review(&ReviewRequest { repo: Some("no/body".into()), ..Default::default() }).await.unwrap();
-    let ended = runner.client().follow(&job.id, &mut |_| {}).await.unwrap();
+    let ended = runner.client().follow(&job.id, true, &mut |_| {}).await.unwrap();
     assert_eq!(ended.outcome, Some(Outcome::Failed));
     assert!(ended.reason.unwrap().contains("no agent has the repository `no/body`"));
     let last = runner.shared.store.events(&job.id, 0).await.unwrap().last().unwrap().seq;
@@ -196,7 +196,7 @@ async fn a_running_job_is_cancelled_and_its_engine_ended() {
     let answer = runner.ask("DELETE", &format!("/jobs/{}", job.id), "", "").await;
     assert_eq!((answer.status, &answer.json()["state"]), (202, &json!("running")));
     let began = Instant::now();
-    let ended = runner.client().follow(&job.id, &mut |_| {}).await.unwrap();
+    let ended = runner.client().follow(&job.id, true, &mut |_| {}).await.unwrap();
     assert_eq!(ended.outcome, Some(Outcome::Cancelled));
     assert!(began.elapsed() < Duration::from_secs(15));
     assert_eq!(runner.client().info().await.unwrap().running, 0);
@@ -216,7 +216,7 @@ async fn a_stop_puts_running_jobs_back_into_the_queue_and_the_next_runner_ends_t
     // Follows across the restart.
     let follower = tokio::spawn(async move {
         let mut told = Vec::new();
-        let ended = client.follow(&id, &mut |event| told.push(event.clone())).await;
+        let ended = client.follow(&id, true, &mut |event| told.push(event.clone())).await;
         (ended, told)
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -231,7 +231,10 @@ async fn a_stop_puts_running_jobs_back_into_the_queue_and_the_next_runner_ends_t
     assert_eq!(ended.unwrap().outcome, Some(Outcome::Reviewed));
     let seqs: Vec<u64> = told.iter().map(|event| event.seq).collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "each event once");
-    assert!(told.iter().any(|event| event.what == Happening::Requeued { reason: "the runner stopped".into() }));
+    assert!(
+        told.iter()
+            .any(|event| event.what == Happening::Requeued { reason: "the runner stopped".into(), until_ms: None })
+    );
     runner.stop().await;
 }
 
@@ -451,7 +454,7 @@ async fn an_agent_takes_the_jobs_of_its_own_queue_and_is_woken_by_the_runner() {
     let job =
         runner.client().review(&ReviewRequest { range: Some("HEAD".into()), ..Default::default() }).await.unwrap();
     assert_eq!(job.agent.as_ref().map(|name| name.as_str()), Some("web"));
-    let ended = runner.client().follow(&job.id, &mut |_| {}).await.unwrap();
+    let ended = runner.client().follow(&job.id, true, &mut |_| {}).await.unwrap();
     assert_eq!(ended.outcome, Some(Outcome::Reviewed), "{:?}", ended.reason);
     assert_eq!(agent.get("/jobs").await.json()[0]["id"], json!(job.id));
     runner.stop().await;

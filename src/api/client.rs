@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Happening, Job, JobEvent, Problem, ReviewRequest, RunnerInfo};
 use crate::error::Fail;
+use crate::store::now_ms;
 
 pub struct Client {
     socket: PathBuf,
@@ -43,12 +44,12 @@ impl Client {
         self.json(Method::DELETE, &format!("/jobs/{id}"), None).await
     }
 
-    /// Follows a job to its end. A runner that goes away meanwhile is asked again: its socket wakes the next one, and
+    /// Follows a job to its end, or until it is put off where `patient` is false. A runner that goes away meanwhile is asked again: its socket wakes the next one, and
     /// the job is in the store.
-    pub async fn follow(&self, id: &str, told: &mut (dyn FnMut(&JobEvent) + Send)) -> Result<Job> {
+    pub async fn follow(&self, id: &str, patient: bool, told: &mut (dyn FnMut(&JobEvent) + Send)) -> Result<Job> {
         let (mut after, mut tries) = (0, 0);
         loop {
-            match self.follow_once(id, &mut after, told).await {
+            match self.follow_once(id, &mut after, patient, told).await {
                 Ok(true) => return self.job(id).await,
                 Ok(false) => tries = 0,
                 Err(error) if tries >= 20 => return Err(error.context(format!("lost sight of job {id}"))),
@@ -62,7 +63,13 @@ impl Client {
     }
 
     /// Says whether the end was seen.
-    async fn follow_once(&self, id: &str, after: &mut u64, told: &mut (dyn FnMut(&JobEvent) + Send)) -> Result<bool> {
+    async fn follow_once(
+        &self,
+        id: &str,
+        after: &mut u64,
+        patient: bool,
+        told: &mut (dyn FnMut(&JobEvent) + Send),
+    ) -> Result<bool> {
         let request = Request::builder()
             .uri(format!("/jobs/{id}/events"))
             .header(ACCEPT, "text/event-stream")
@@ -86,8 +93,12 @@ impl Client {
                     let event: JobEvent = serde_json::from_slice(data).context("the runner sent an unknown event")?;
                     *after = event.seq;
                     told(&event);
-                    if matches!(event.what, Happening::Ended { .. }) {
-                        return Ok(true);
+                    match event.what {
+                        Happening::Ended { .. } => return Ok(true),
+                        Happening::Requeued { until_ms: Some(until), .. } if !patient && until > now_ms() => {
+                            return Ok(true);
+                        }
+                        _ => {}
                     }
                 }
             }

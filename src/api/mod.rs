@@ -25,7 +25,7 @@ pub struct ReviewRequest {
     /// Branch or revision to compare with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// Revision to review; HEAD where it is absent.
+    /// Revision to review; HEAD where it is absent. With `pr`, the head SHA that whoever asks has seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,
     /// `A..B`, `A...B` or one commit.
@@ -51,6 +51,9 @@ pub struct ReviewRequest {
     /// Publish the review of a pull request at the forge; as the configuration says where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub post: Option<bool>,
+    /// Review all of the change anew, whatever was reviewed before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
 }
 
 impl ReviewRequest {
@@ -61,8 +64,14 @@ impl ReviewRequest {
         if chosen > 1 {
             return Some("`pr`, `range` and `staged` exclude each other".into());
         }
-        if self.head.is_some() && (self.base.is_none() || chosen > 0) {
-            return Some("`head` goes with `base` and without `pr`, `range` or `staged`".into());
+        match &self.head {
+            Some(head) if self.pr.is_some() && !is_sha(head) => {
+                return Some("`head` goes with `pr` as a full commit SHA".into());
+            }
+            Some(_) if self.pr.is_none() && (self.base.is_none() || chosen > 0) => {
+                return Some("`head` goes with `pr`, or with `base` and without `range` or `staged`".into());
+            }
+            _ => {}
         }
         if self.post == Some(true) && self.pr.is_none() {
             return Some("`post` goes with `pr`".into());
@@ -88,6 +97,11 @@ impl ReviewRequest {
         None
     }
 
+    /// Whether it still means the same tomorrow.
+    pub fn is_lasting(&self) -> bool {
+        !self.dry_run && (self.pr.is_some() || self.range.is_some() || self.head.is_some())
+    }
+
     /// For people: what is to be reviewed.
     pub fn subject(&self) -> String {
         match (self.pr, &self.range, &self.base, self.staged) {
@@ -98,6 +112,10 @@ impl ReviewRequest {
             _ => "working tree".into(),
         }
     }
+}
+
+fn is_sha(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// GitHub's expressions arrive as text.
@@ -153,8 +171,21 @@ pub struct Job {
     /// How often it was begun.
     pub attempts: u32,
     pub outcome: Option<Outcome>,
+    /// Of the end, or why it is in the queue again.
     pub reason: Option<String>,
-    /// The finished review; left out of lists.
+    /// `owner/name#42`, in lower case, where the repository is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<String>,
+    /// Head SHA of the pull request, as asked for and then as found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// It waits until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before_ms: Option<i64>,
+    /// How often it was put off for want of quota.
+    #[serde(default)]
+    pub deferrals: u32,
+    /// The finished review, or how a deferred one stands; left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
 }
@@ -188,6 +219,9 @@ pub enum Happening {
     /// Back in the queue, for the reason given.
     Requeued {
         reason: String,
+        /// It waits until then (milliseconds since 1970).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_ms: Option<i64>,
     },
     Ended {
         outcome: Outcome,
@@ -266,6 +300,9 @@ mod tests {
         assert_eq!(request(r#"{"pr": 1}"#).unwrap().problem(), None);
         assert!(request(r#"{"pr": 1, "staged": true}"#).unwrap().problem().is_some());
         assert!(request(r#"{"head": "x"}"#).unwrap().problem().is_some());
+        assert!(request(r#"{"pr": 1, "head": "main"}"#).unwrap().problem().is_some());
+        let sha = "0123456789012345678901234567890123456789";
+        assert_eq!(request(&format!(r#"{{"pr": 1, "head": "{sha}"}}"#)).unwrap().problem(), None);
         assert!(request(r#"{"range": "--output=/etc/passwd"}"#).unwrap().problem().is_some());
         assert!(request(r#"{"post": true}"#).unwrap().problem().is_some());
         assert_eq!(request(r#"{"post": true, "pr": 1}"#).unwrap().problem(), None);

@@ -80,6 +80,8 @@ impl Order<'_> {
 pub enum Wish {
     GoOn,
     Cancel,
+    /// A newer head of the pull request takes its place.
+    Supersede,
     /// The runner stops; the job goes back into the queue.
     Release,
 }

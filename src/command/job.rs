@@ -63,7 +63,7 @@ pub async fn run(command: Command, host: &Host) -> Result<Exit> {
         }
         Command::Follow { id } => {
             let job = find_job(&client, &id).await?;
-            let job = client.follow(&job.id, &mut |event| super::review::progress(&host.ui, event)).await?;
+            let job = client.follow(&job.id, true, &mut |event| super::review::progress(&host.ui, event)).await?;
             host.ui.data(&super::status::job_line(&job, &host.ui))?;
         }
         Command::Cancel { id } => {

@@ -19,7 +19,7 @@ use crate::quantity;
 use crate::report::{self, Format, Style};
 use crate::review::{Outcome, Review};
 use crate::runner::{self, Scope};
-use crate::store::now_ms;
+use crate::store::{Store, now_ms};
 use crate::ui::Ui;
 
 /// Review a change
@@ -78,6 +78,9 @@ pub struct Args {
     /// twice changes nothing. `[review] post = true` makes it the rule.
     #[arg(long, requires = "pr")]
     post: bool,
+    /// Review all of the change anew, whatever was reviewed before
+    #[arg(long)]
+    full: bool,
     /// Review in this process, without the runner
     #[arg(long, conflicts_with = "no_wait")]
     local: bool,
@@ -150,6 +153,7 @@ fn request(args: &Args) -> Result<ReviewRequest> {
         unsandboxed: args.unsandboxed,
         dry_run: args.dry_run,
         post: args.post.then_some(true),
+        full: args.full,
     };
     match request.problem() {
         Some(problem) => bail!(Fail::usage(problem)),
@@ -176,7 +180,7 @@ async fn by_runner(host: &Host, client: &Client, job: &Job) -> Result<Review> {
         std::future::pending::<std::convert::Infallible>().await
     };
     let ended = tokio::select! {
-        ended = client.follow(&job.id, &mut told) => ended?,
+        ended = client.follow(&job.id, false, &mut told) => ended?,
         never = patience => match never {},
         _ = tokio::signal::ctrl_c() => {
             client.cancel(&job.id).await?;
@@ -195,6 +199,7 @@ async fn by_runner(host: &Host, client: &Client, job: &Job) -> Result<Review> {
             summary: None,
             findings: Vec::new(),
             receipt: Default::default(),
+            retry_at_ms: None,
         }),
     }
 }
@@ -225,6 +230,10 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         attempts: 1,
         outcome: None,
         reason: None,
+        pull: None,
+        head: None,
+        not_before_ms: None,
+        deferrals: 0,
         review: None,
     };
     let scope = match &job.request.agent {
@@ -234,6 +243,11 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         }
         None => Scope::Runner,
     };
+    // Only what was published is worth a memory here; a review of one's own files leaves nothing behind.
+    let store = match job.request.pr.is_some() && host.paths.store().exists() {
+        true => Some(Store::open(&host.paths.store())?),
+        false => None,
+    };
     let (wish, mut wished) = watch::channel(Wish::GoOn);
     let interrupted = tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -242,7 +256,7 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         std::future::pending::<()>().await;
     });
     let ui = host.ui.clone();
-    let review = runner::in_scope(host, &scope, &cage, &job, &mut wished, &mut |what| {
+    let review = runner::in_scope(host, &scope, &cage, store.as_ref(), &job, &mut wished, &mut |what| {
         progress(&ui, &JobEvent { seq: 0, at_ms: 0, what });
     })
     .await;
@@ -259,7 +273,10 @@ pub fn progress(ui: &Ui, event: &JobEvent) {
         Happening::Accepted | Happening::Ended { .. } => {}
         Happening::Started { attempt: 1 } => {}
         Happening::Started { attempt } => ui.say(&format!("begun again (attempt {attempt})")),
-        Happening::Requeued { reason } => ui.say(&format!("back in the queue: {reason}")),
+        Happening::Requeued { reason, until_ms: None } => ui.say(&format!("back in the queue: {reason}")),
+        Happening::Requeued { reason, until_ms: Some(until) } => {
+            ui.say(&format!("back in the queue until {}: {}", quantity::time(*until), crate::plain::visible(reason)));
+        }
         Happening::Stage { stage, detail } => {
             ui.say(&format!("{:7} {}", stage.as_str(), crate::plain::visible(detail)));
         }

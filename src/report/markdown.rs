@@ -99,6 +99,7 @@ pub fn receipt(review: &Review) -> String {
         ("time", Some(super::time(receipt))),
         ("memory", receipt.peak_memory.map(quantity::bytes)),
         ("cage", receipt.cage.as_ref().map(|cage| inline(&super::cage(cage)))),
+        ("known", receipt.reviewed_by.as_ref().map(|job| inline(&super::known(job)))),
         ("published", receipt.published.as_ref().map(|published| inline(&super::published(published)))),
     ];
     for (name, value) in rows {

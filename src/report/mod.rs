@@ -174,6 +174,11 @@ fn cage(cage: &CageUsed) -> String {
 }
 
 /// `2 comments, 1 known, https://…`
+/// That nothing was read or paid again.
+fn known(job: &str) -> String {
+    format!("the very same change was reviewed by job {}", plain::one_line(job, 100))
+}
+
 fn published(published: &Published) -> String {
     let Published { summary_url, review_url, new_comments, known_comments } = published;
     let mut parts = vec![count(*new_comments, "new comment")];

@@ -26,9 +26,11 @@ pub fn clean() -> Review {
             engine_ms: None,
             peak_memory: None,
             cage: Some(CageUsed { unit: None, uncaged_because: Some("no user manager".to_owned()) }),
+            reviewed_by: None,
             published: None,
             notes: vec![],
         },
+        retry_at_ms: None,
     }
 }
 
@@ -176,6 +178,7 @@ pub fn hostile() -> Review {
             notes: vec![format!("\u{1b}[1m\n{forged} </details> @eve")],
             ..clean().receipt
         },
+        retry_at_ms: None,
     }
 }
 

@@ -141,6 +141,9 @@ impl Page {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         let label = if receipt.engine.is_some() { "engine" } else { "time" };
         self.entry(label, &parts.join(", "));
+        if let Some(job) = &receipt.reviewed_by {
+            self.entry("known", &super::known(job));
+        }
         if let Some(published) = &receipt.published {
             self.entry("published", &super::published(published));
         }

@@ -1,6 +1,8 @@
-//! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines, the cage
-//! and the forge; knows neither our own HTTP API nor the store.
+//! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines, the cage,
+//! the forge and what the store remembers of earlier reviews; knows nothing of our own HTTP API.
 
+mod change;
+mod engine;
 pub mod judge;
 pub mod plan;
 pub mod publish;
@@ -9,19 +11,21 @@ pub mod sample;
 mod types;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::api::{Happening, ReviewRequest, Stage};
 use crate::cage::{Cage, Input, Order, Wish};
-use crate::config::{Config, EngineName};
-use crate::engine::{Bundle, ClaudeSpec, CommandSpec, EngineError, EngineSpec};
+use crate::config::Config;
+use crate::engine::{Bundle, EngineSpec};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
-use crate::git::{Change, Mirror, Repository};
-use crate::{files, quantity, store};
+use crate::git::{Change, Mirror};
+use crate::store::{Store, now_ms};
+use crate::{files, quantity};
 
 pub use types::*;
 
@@ -42,61 +46,24 @@ pub struct Setting<'a> {
     pub claude: Option<PathBuf>,
     /// The project's repository at its forge, where there is one and a token for it. Nothing of it goes into the cage.
     pub forge: Option<&'a dyn Forge>,
+    /// What is known of earlier reviews; without it each review is the first.
+    pub store: Option<&'a Store>,
 }
 
 /// Told of each thing that happens, in order.
 pub type Sink<'a> = dyn FnMut(Happening) + Send + 'a;
 
-/// Reviews. Whatever goes wrong is an outcome; `None` means that the runner's stop ended it and it is to be begun
-/// again.
-pub async fn run(
-    job: &str,
-    request: &ReviewRequest,
-    setting: &Setting<'_>,
-    wish: &mut watch::Receiver<Wish>,
-    tell: &mut Sink<'_>,
-) -> Option<Review> {
-    let began = Instant::now();
-    let dir = setting.workspace.join(job);
-    let mut review = Review {
-        job: job.to_owned(),
-        project: String::new(),
-        subject: request.subject(),
-        outcome: Outcome::Failed,
-        reason: None,
-        summary: None,
-        findings: Vec::new(),
-        receipt: Receipt::default(),
-    };
-    let mut posting = None;
-    let ended = steps(&dir, request, setting, wish, tell, &mut review, &mut posting).await;
-    if let Err(error) = remove_tree(&dir).await {
-        tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
-    }
-    if ended.is_err() {
-        not_seen(&mut review.receipt, "the review did not come to its end");
-    }
-    match ended {
-        Ok(()) => {}
-        Err(Stopped::Wish(Wish::Release)) => return None,
-        Err(Stopped::Wish(_)) => {
-            (review.outcome, review.reason) = (Outcome::Cancelled, Some("cancelled while it ran".into()));
-        }
-        Err(Stopped::Error(error)) => {
-            review.outcome = match error.downcast_ref() {
-                Some(ForgeError::RateLimited { .. }) => Outcome::Deferred,
-                _ => Outcome::Failed,
-            };
-            review.reason = Some(reason(&error));
-        }
-    }
-    if let (Some(pull), Some(forge)) = (posting, setting.forge) {
-        // The summary has the time until here, the stored receipt also that of publishing.
-        review.receipt.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        publish::finish(forge, &pull, setting.config.review.max_inline as usize, &mut review, tell).await;
-    }
-    review.receipt.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Some(review)
+/// A review under way.
+struct Run<'a> {
+    /// The job's own directory.
+    dir: PathBuf,
+    request: &'a ReviewRequest,
+    setting: &'a Setting<'a>,
+    wish: &'a mut watch::Receiver<Wish>,
+    tell: &'a mut Sink<'a>,
+    review: Review,
+    /// Where it is published, from the moment on when the commit waits for it.
+    posting: Option<PullRequest>,
 }
 
 /// Why a review did not come to its end.
@@ -111,199 +78,265 @@ impl<E: Into<anyhow::Error>> From<E> for Stopped {
     }
 }
 
-async fn steps(
-    dir: &Path,
-    request: &ReviewRequest,
-    setting: &Setting<'_>,
-    wish: &mut watch::Receiver<Wish>,
-    tell: &mut Sink<'_>,
-    review: &mut Review,
-    posting: &mut Option<PullRequest>,
-) -> Result<(), Stopped> {
-    let config = setting.config;
-    let scratch = dir.join("scratch");
-    // A directory of the same name is left from a runner that crashed.
-    remove_tree(dir).await?;
-    files::make_dir(&scratch, 0o700)?;
-
-    let pull = match (request.pr, setting.forge) {
-        (Some(number), Some(forge)) => Some((forge, forge.pull_request(number).await?)),
-        _ => None,
+/// Reviews. Whatever goes wrong is an outcome; `None` means that the runner's stop ended it and it is to be begun
+/// again.
+pub async fn run<'a>(
+    job: &str,
+    request: &'a ReviewRequest,
+    setting: &'a Setting<'a>,
+    wish: &'a mut watch::Receiver<Wish>,
+    tell: &'a mut Sink<'a>,
+) -> Option<Review> {
+    let began = Instant::now();
+    let review = Review {
+        job: job.to_owned(),
+        project: String::new(),
+        subject: request.subject(),
+        outcome: Outcome::Failed,
+        reason: None,
+        summary: None,
+        findings: Vec::new(),
+        receipt: Receipt::default(),
+        retry_at_ms: None,
     };
-    if let Some((forge, pull)) = &pull
-        && request.post.unwrap_or(config.review.post)
-        && !request.dry_run
-    {
-        review.receipt.head_sha = Some(pull.head_sha.clone());
-        publish::begin(*forge, pull).await?;
-        *posting = Some(pull.clone());
+    let mut run = Run { dir: setting.workspace.join(job), request, setting, wish, tell, review, posting: None };
+    let ended = run.steps().await;
+    let Run { dir, tell, mut review, posting, .. } = run;
+    if let Err(error) = remove_tree(&dir).await {
+        tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
-    let (mirror, change) = match (request, &pull) {
-        (_, Some((forge, pull))) => fetch(request, setting, *forge, pull, review, tell).await?,
-        _ => {
-            let project =
-                request.path.clone().or_else(|| setting.project.clone()).ok_or_else(|| no_project(request))?;
-            tell(Happening::Stage { stage: Stage::Fetch, detail: project.display().to_string() });
-            let repository = Repository::open(&project).await?;
-            review.project = repository.top.display().to_string();
-            let mirror = Mirror::open(setting.cache_dir, repository).await?;
-            let change = match request {
-                ReviewRequest { pr: Some(number), base, .. } => {
-                    mirror.pull_request(*number, base.as_deref(), None).await?
-                }
-                ReviewRequest { range: Some(range), .. } => mirror.range(range).await?,
-                ReviewRequest { staged: true, .. } => mirror.staged(&scratch).await?,
-                ReviewRequest { base: Some(base), head: Some(head), .. } => {
-                    mirror.range(&format!("{base}...{head}")).await?
-                }
-                ReviewRequest { base: Some(base), .. } => mirror.since(base).await?,
-                _ => mirror.working_tree(&scratch).await?,
-            };
-            (mirror, change)
+    if ended.is_err() {
+        not_seen(&mut review.receipt, "the review did not come to its end");
+    }
+    match ended {
+        Ok(()) => {}
+        Err(Stopped::Wish(Wish::Release)) => return None,
+        Err(Stopped::Wish(Wish::Supersede)) => {
+            (review.outcome, review.reason) =
+                (Outcome::Superseded, Some("a newer head of the pull request took its place".into()));
         }
-    };
-    review.subject = change.subject.clone();
-    review.receipt.base_sha = Some(change.base.clone());
-    review.receipt.head_sha = Some(change.head.clone());
-
-    let spec = engine(request.engine.unwrap_or(config.review.engine), setting)?;
-    let diff = mirror.diff(&change).await?;
-    if diff.files.is_empty() {
-        (review.outcome, review.reason) = (Outcome::Skipped, Some(format!("{}: nothing has changed", change.subject)));
-        return Ok(());
-    }
-    let (budget, exclusions) = reading(config, &spec)?;
-    let plan = plan::plan(diff, &budget, &exclusions);
-    review.receipt.files = plan.files;
-    let seen = review.receipt.seen();
-    tell(Happening::Stage {
-        stage: Stage::Plan,
-        detail: format!("{seen} of {}", quantity::count(review.receipt.files.len(), "file")),
-    });
-    if seen == 0 {
-        let (outcome, reason) = judge::outcome(&review.receipt.files, None);
-        review.outcome = if outcome == Outcome::Reviewed { Outcome::Skipped } else { outcome };
-        review.reason = reason.or_else(|| Some("every file of the change is excluded".into()));
-        return Ok(());
-    }
-
-    if request.dry_run {
-        let files = quantity::count(review.receipt.files.len(), "file");
-        let engine = name_of(&spec).as_str();
-        not_seen(&mut review.receipt, "dry run");
-        (review.outcome, review.reason) =
-            (Outcome::Skipped, Some(format!("dry run: {seen} of {files} would be given to the engine `{engine}`")));
-        return Ok(());
-    }
-    if !matches!(spec, EngineSpec::Rules) {
-        files::make_dir(&dir.join("checkout"), 0o700)?;
-        mirror.checkout(&change, &dir.join("checkout"), &scratch).await?;
-    }
-    tell(Happening::Stage { stage: Stage::Engine, detail: name_of(&spec).as_str().to_owned() });
-    let input = Input {
-        job: review.job.clone(),
-        spec,
-        bundle: Bundle {
-            version: 1,
-            project: review.project.clone(),
-            subject: change.subject.clone(),
-            base_sha: change.base.clone(),
-            head_sha: change.head.clone(),
-            instructions: config.review.instructions.clone(),
-            diff: plan.seen,
-        },
-        engine_home: setting.engine_home.to_owned(),
-    };
-    let order = Order {
-        job: &review.job,
-        dir,
-        input: &input,
-        limits: &config.job,
-        api_key_file: setting.api_key_file.clone(),
-        api_key_in_environment: setting.api_key_in_environment,
-        unsandboxed: request.unsandboxed,
-        program: setting.program,
-    };
-    let engine_began = Instant::now();
-    let end = setting.cage.run(&order, wish, &mut |progress| tell(Happening::Engine { progress })).await?;
-    let Some(end) = end else { return Err(Stopped::Wish(*wish.borrow())) };
-    review.receipt.engine_ms = Some(u64::try_from(engine_began.elapsed().as_millis()).unwrap_or(u64::MAX));
-    review.receipt.peak_memory = end.peak_memory;
-    review.receipt.cage = Some(end.used);
-    let report = match end.result {
-        Ok(report) => report,
-        Err(error) => {
-            review.receipt.engine =
-                Some(EngineUsed { name: name_of(&input.spec).as_str().to_owned(), ..Default::default() });
-            not_seen(&mut review.receipt, "the engine did not finish");
-            (review.outcome, review.reason) = match &error {
-                EngineError::Deferred { retry_after: Some(secs), .. } => {
-                    let again =
-                        jiff::Timestamp::from_millisecond(store::now_ms() + i64::try_from(*secs).unwrap_or(0) * 1000);
-                    let again = again.map_or(String::new(), |again| format!("; try again after {again:.0}"));
-                    (Outcome::Deferred, Some(format!("{error}{again}")))
-                }
-                EngineError::Deferred { .. } => (Outcome::Deferred, Some(error.to_string())),
-                // A key that is stored is given to nobody else.
-                EngineError::Unauthenticated { .. } if !matches!(input.spec, EngineSpec::Claude(_)) => {
-                    (Outcome::Failed, Some(error.to_string()))
-                }
-                EngineError::Unauthenticated { .. } => (
-                    Outcome::Failed,
-                    Some(format!("{error}; `cicdctl secret set {}` stores a key", crate::cage::API_KEY.0)),
-                ),
-                EngineError::Failed { .. } => (Outcome::Failed, Some(error.to_string())),
-            };
-            return Ok(());
+        Err(Stopped::Wish(_)) => {
+            (review.outcome, review.reason) = (Outcome::Cancelled, Some("cancelled while it ran".into()));
         }
-    };
-
-    tell(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
-    let options = judge::Options { floor: config.review.min_severity, checkout: Some(dir.join("checkout")) };
-    let judged = judge::judge(report.drafts, &input.bundle.diff, &options);
-    review.findings = judged.findings;
-    review.summary = report.summary;
-    review.receipt.engine = Some(report.used);
-    review.receipt.notes.extend(report.notes);
-    review.receipt.notes.extend(judged.notes);
-    (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
-    Ok(())
+        Err(Stopped::Error(error)) => {
+            review.outcome = match error.downcast_ref() {
+                Some(ForgeError::RateLimited { until, .. }) => {
+                    review.retry_at_ms = Some(until.as_millisecond());
+                    Outcome::Deferred
+                }
+                _ => Outcome::Failed,
+            };
+            review.reason = Some(reason(&error));
+        }
+    }
+    if let (Some(pull), Some(forge)) = (posting, setting.forge) {
+        // The summary has the time until here, the stored receipt also that of publishing.
+        review.receipt.duration_ms = milliseconds(began.elapsed());
+        publish::finish(forge, &pull, setting.config.review.max_inline as usize, &mut review, tell).await;
+    }
+    review.receipt.duration_ms = milliseconds(began.elapsed());
+    Some(review)
 }
 
-/// Brings the commits of a pull request that the forge has told us about: through the working copy where there is one,
-/// otherwise straight from the forge.
-async fn fetch(
-    request: &ReviewRequest,
-    setting: &Setting<'_>,
-    forge: &dyn Forge,
-    pull: &PullRequest,
-    review: &mut Review,
-    tell: &mut Sink<'_>,
-) -> Result<(Mirror, Change), Stopped> {
-    review.project = forge.repo().to_owned();
-    tell(Happening::Stage { stage: Stage::Fetch, detail: format!("{}#{}", forge.repo(), pull.number) });
-    let source = forge.source();
-    let mirror = match request.path.as_ref().or(setting.project.as_ref()) {
-        Some(project) => Mirror::open(setting.cache_dir, Repository::open(project).await?).await?,
-        None => Mirror::of_remote(setting.cache_dir, &source).await?,
-    };
-    let base = request.base.as_deref().unwrap_or(&pull.base_ref);
-    let change = mirror.pull_request(pull.number, Some(base), Some(&source)).await?;
-    if change.head != pull.head_sha {
-        // A push in between; or another repository altogether.
-        return Err(anyhow!(
-            Fail::new(format!(
-                "the head of pull request {} is {} for {} and {} for git",
-                pull.number,
-                pull.head_sha,
-                forge.repo(),
-                change.head
-            ))
-            .hint("ask again if there was a push just now; otherwise the remote `origin` is another repository")
-        )
-        .into());
+impl Run<'_> {
+    async fn steps(&mut self) -> Result<(), Stopped> {
+        // A directory of the same name is left from a runner that crashed.
+        remove_tree(&self.dir).await?;
+        files::make_dir(&self.scratch(), 0o700)?;
+        let (mirror, change) = match (self.request.pr, self.setting.forge) {
+            (Some(number), Some(forge)) => {
+                let Some(pull) = self.pull_request(forge, number).await? else { return Ok(()) };
+                self.announce(forge, &pull).await?;
+                self.change_of(forge, &pull).await?
+            }
+            _ => self.local_change().await?,
+        };
+        self.review.subject = change.subject.clone();
+        self.review.receipt.base_sha = Some(change.base.clone());
+        self.review.receipt.head_sha = Some(change.head.clone());
+
+        let config = self.setting.config;
+        let spec = engine::spec(self.request.engine.unwrap_or(config.review.engine), config, self.setting)?;
+        if self.is_known(&change, config, &spec).await? {
+            return Ok(());
+        }
+        self.read(&mirror, &change, config, spec).await
     }
-    Ok((mirror, change))
+
+    /// The pull request as it is now; `None` where another job has it in hand.
+    async fn pull_request(&mut self, forge: &dyn Forge, number: u64) -> Result<Option<PullRequest>, Stopped> {
+        /// For how long the forge may still show the head before a push that it has announced.
+        const LAG: Duration = Duration::from_secs(2);
+        let mut asked_ms = now_ms();
+        let mut pull = forge.pull_request(number).await?;
+        if let (Some(head), Some(store)) = (&self.request.head, self.setting.store)
+            && *head != pull.head_sha
+        {
+            tokio::time::sleep(LAG).await;
+            asked_ms = now_ms();
+            pull = forge.pull_request(number).await?;
+            if *head != pull.head_sha && store.has_job_for(&self.review.job, &pull.head_sha).await? {
+                (self.review.outcome, self.review.reason) = (
+                    Outcome::Superseded,
+                    Some(format!("the head is {} by now, and another job reviews it", short(&pull.head_sha))),
+                );
+                return Ok(None);
+            }
+        }
+        self.review.receipt.head_sha = Some(pull.head_sha.clone());
+        if let Some(store) = self.setting.store {
+            store.found_head(&self.review.job, &pull.head_sha, asked_ms).await?;
+        }
+        Ok(Some(pull))
+    }
+
+    /// Whether the review is published; if so, its commit waits for it from now on.
+    async fn announce(&mut self, forge: &dyn Forge, pull: &PullRequest) -> Result<(), Stopped> {
+        if self.request.post.unwrap_or(self.setting.config.review.post) && !self.request.dry_run {
+            publish::begin(forge, pull).await?;
+            self.posting = Some(pull.clone());
+        }
+        Ok(())
+    }
+
+    /// Whether this very change was reviewed before on the same terms: then that review stands, and nothing is paid.
+    async fn is_known(&mut self, change: &Change, config: &Config, spec: &EngineSpec) -> Result<bool, Stopped> {
+        let (Some(store), Some(forge), Some(number)) = (self.setting.store, self.setting.forge, self.request.pr) else {
+            return Ok(false);
+        };
+        let digest = terms(config, spec)?;
+        store.found_terms(&self.review.job, &change.base, &digest).await?;
+        if self.request.full || self.request.dry_run {
+            return Ok(false);
+        }
+        let earlier = store.earlier(&format!("{}#{number}", forge.repo()), 20).await?;
+        let same = earlier.into_iter().find(|earlier| {
+            earlier.review.outcome == Outcome::Reviewed
+                && earlier.head == change.head
+                && earlier.base == change.base
+                && earlier.digest == digest
+        });
+        let Some(same) = same else { return Ok(false) };
+        let first = same.review.receipt.reviewed_by.clone().unwrap_or(same.job);
+        self.review.outcome = Outcome::Reviewed;
+        self.review.summary = same.review.summary;
+        self.review.findings = same.review.findings;
+        self.review.receipt = Receipt { reviewed_by: Some(first), published: None, ..same.review.receipt };
+        Ok(true)
+    }
+
+    /// From the diff to the findings.
+    async fn read(
+        &mut self,
+        mirror: &Mirror,
+        change: &Change,
+        config: &Config,
+        spec: EngineSpec,
+    ) -> Result<(), Stopped> {
+        let diff = mirror.diff(change).await?;
+        if diff.files.is_empty() {
+            (self.review.outcome, self.review.reason) =
+                (Outcome::Skipped, Some(format!("{}: nothing has changed", change.subject)));
+            return Ok(());
+        }
+        let (budget, exclusions) = engine::reading(config, &spec)?;
+        let plan = plan::plan(diff, &budget, &exclusions);
+        self.review.receipt.files = plan.files;
+        let seen = self.review.receipt.seen();
+        let files = quantity::count(self.review.receipt.files.len(), "file");
+        (self.tell)(Happening::Stage { stage: Stage::Plan, detail: format!("{seen} of {files}") });
+        if seen == 0 {
+            let (outcome, reason) = judge::outcome(&self.review.receipt.files, None);
+            self.review.outcome = if outcome == Outcome::Reviewed { Outcome::Skipped } else { outcome };
+            self.review.reason = reason.or_else(|| Some("every file of the change is excluded".into()));
+            return Ok(());
+        }
+        let name = engine::name_of(&spec).as_str();
+        if self.request.dry_run {
+            not_seen(&mut self.review.receipt, "dry run");
+            (self.review.outcome, self.review.reason) =
+                (Outcome::Skipped, Some(format!("dry run: {seen} of {files} would be given to the engine `{name}`")));
+            return Ok(());
+        }
+
+        if !matches!(spec, EngineSpec::Rules) {
+            files::make_dir(&self.checkout(), 0o700)?;
+            mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
+        }
+        (self.tell)(Happening::Stage { stage: Stage::Engine, detail: name.to_owned() });
+        let input = Input {
+            job: self.review.job.clone(),
+            spec,
+            bundle: Bundle {
+                version: 1,
+                project: self.review.project.clone(),
+                subject: change.subject.clone(),
+                base_sha: change.base.clone(),
+                head_sha: change.head.clone(),
+                instructions: config.review.instructions.clone(),
+                diff: plan.seen,
+            },
+            engine_home: self.setting.engine_home.to_owned(),
+        };
+        let order = Order {
+            job: &self.review.job,
+            dir: &self.dir,
+            input: &input,
+            limits: &config.job,
+            api_key_file: self.setting.api_key_file.clone(),
+            api_key_in_environment: self.setting.api_key_in_environment,
+            unsandboxed: self.request.unsandboxed,
+            program: self.setting.program,
+        };
+        let engine_began = Instant::now();
+        let tell = &mut self.tell;
+        let end =
+            self.setting.cage.run(&order, self.wish, &mut |progress| tell(Happening::Engine { progress })).await?;
+        let Some(end) = end else { return Err(Stopped::Wish(*self.wish.borrow())) };
+        let receipt = &mut self.review.receipt;
+        receipt.engine_ms = Some(milliseconds(engine_began.elapsed()));
+        receipt.peak_memory = end.peak_memory;
+        receipt.cage = Some(end.used);
+        let report = match end.result {
+            Ok(report) => report,
+            Err(error) => {
+                receipt.engine = Some(EngineUsed { name: name.to_owned(), ..Default::default() });
+                not_seen(receipt, "the engine did not finish");
+                engine::failed(&mut self.review, &error, &input.spec);
+                return Ok(());
+            }
+        };
+
+        (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
+        let options = judge::Options { floor: config.review.min_severity, checkout: Some(self.checkout()) };
+        let judged = judge::judge(report.drafts, &input.bundle.diff, &options);
+        let review = &mut self.review;
+        review.findings = judged.findings;
+        review.summary = report.summary;
+        review.receipt.engine = Some(report.used);
+        review.receipt.notes.extend(report.notes);
+        review.receipt.notes.extend(judged.notes);
+        (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
+        Ok(())
+    }
+
+    /// Scratch space of the job.
+    fn scratch(&self) -> PathBuf {
+        self.dir.join("scratch")
+    }
+
+    /// Where the engine finds the files of the head.
+    fn checkout(&self) -> PathBuf {
+        self.dir.join("checkout")
+    }
+}
+
+/// Names all that decides how a change is reviewed: with the same terms the same commits need no second review.
+fn terms(config: &Config, spec: &EngineSpec) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(&config.review)?);
+    hash.update(serde_json::to_vec(spec)?);
+    Ok(hex::encode(&hash.finalize()[..16]))
 }
 
 /// In a thread of its own: how much an engine has left behind is up to the engine.
@@ -319,78 +352,12 @@ fn not_seen(receipt: &mut Receipt, reason: &str) {
     }
 }
 
-fn no_project(request: &ReviewRequest) -> anyhow::Error {
-    match &request.repo {
-        Some(repo) => anyhow!(
-            "no agent has the repository `{repo}`; `cicdctl agent add NAME --repo {repo} --path DIR` makes one; with \
-             `cicdctl secret set {}` its pull requests are read from GitHub",
-            crate::forge::github::TOKEN
-        ),
-        None => anyhow!(
-            "the request names no project, and there is not exactly one agent to take it; \
-             name `repo`, `path` or `agent`, or add the project with `cicdctl agent add NAME --path DIR`"
-        ),
-    }
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What an engine is to read: the rules cost nothing and look at lock files and vendored code, too.
-fn reading(config: &Config, spec: &EngineSpec) -> Result<(plan::Budget, plan::Exclusions)> {
-    if matches!(spec, EngineSpec::Rules) {
-        return Ok((plan::Budget::UNLIMITED, plan::Exclusions::only(&config.review.exclude)?));
-    }
-    let bytes = usize::try_from(config.review.max_diff.0).unwrap_or(usize::MAX);
-    Ok((plan::Budget { max_bytes: bytes, max_file_bytes: bytes }, plan::Exclusions::new(&config.review.exclude)?))
-}
-
-/// The engine with all that it needs to know.
-fn engine(name: EngineName, setting: &Setting<'_>) -> Result<EngineSpec> {
-    let config = setting.config;
-    let deadlines = config.job.deadlines();
-    Ok(match name {
-        EngineName::Rules => EngineSpec::Rules,
-        EngineName::Claude => {
-            let claude = &config.engine.claude;
-            let program =
-                claude
-                    .program
-                    .clone()
-                    .or_else(|| setting.claude.clone())
-                    .context(Fail::new("the engine `claude` is not installed, or not where it was looked for").hint(
-                    "`npm install -g @anthropic-ai/claude-code`, or name it: `[engine.claude] program = \"/…/claude\"`",
-                ))?;
-            // A link in ~/.local/bin leads elsewhere, and the cage only sees what it is given.
-            let program = program.canonicalize().with_context(|| format!("could not find `{}`", program.display()))?;
-            EngineSpec::Claude(ClaudeSpec {
-                program,
-                model: claude.model.clone(),
-                max_turns: claude.max_turns,
-                max_budget_usd: claude.max_budget_usd,
-                base_url: claude.base_url.clone(),
-                deadlines,
-            })
-        }
-        EngineName::Command => {
-            let argv = config.engine.command.argv.clone();
-            let Some(program) = argv.first() else {
-                bail!(
-                    Fail::new("the engine `command` has no command")
-                        .hint("name it: `[engine.command] argv = [\"/usr/local/bin/my-linter\", \"--sarif\"]`")
-                );
-            };
-            if !Path::new(program).is_absolute() {
-                bail!(Fail::new(format!("the engine's program `{program}` is no absolute path")));
-            }
-            EngineSpec::Command(CommandSpec { argv, deadlines })
-        }
-    })
-}
-
-fn name_of(spec: &EngineSpec) -> EngineName {
-    match spec {
-        EngineSpec::Rules => EngineName::Rules,
-        EngineSpec::Claude(_) => EngineName::Claude,
-        EngineSpec::Command(_) => EngineName::Command,
-    }
+fn short(sha: &str) -> &str {
+    sha.get(..10).unwrap_or(sha)
 }
 
 /// Why it failed, on one line, with what helps.

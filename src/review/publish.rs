@@ -97,6 +97,7 @@ mod tests {
                 files: vec![FileCoverage { path: "a".into(), coverage: Coverage::Seen }],
                 ..Default::default()
             },
+            retry_at_ms: None,
         };
         let shown: Vec<(&str, String)> = Outcome::ALL
             .into_iter()

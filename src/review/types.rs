@@ -83,6 +83,9 @@ pub struct Review {
     /// Gravest first, then by path and line.
     pub findings: Vec<Finding>,
     pub receipt: Receipt,
+    /// When a deferred review may go on, in milliseconds since 1970, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at_ms: Option<i64>,
 }
 
 /// What proves a review.
@@ -101,6 +104,9 @@ pub struct Receipt {
     pub peak_memory: Option<u64>,
     /// How the engine was confined.
     pub cage: Option<CageUsed>,
+    /// The job that reviewed this very change, where it was another one: nothing was read or paid again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed_by: Option<String>,
     /// Where it was published, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,

@@ -19,7 +19,7 @@ use crate::agent::AgentName;
 use crate::api::{Happening, JobState, Problem, ReviewRequest, RunnerInfo, client};
 use crate::config::Agent;
 use crate::review::Outcome;
-use crate::store::Cancelled;
+use crate::store::{Accepted, Ask, Cancelled, now_ms};
 
 /// Largest body of a request, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -140,9 +140,15 @@ async fn review(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answ
     if shared.is_stopping() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the runner is stopping; ask again in a moment");
     }
-    let agent = owner(shared, &asked)?;
-    let job = shared.store.accept(agent.clone(), asked).await?;
-    tracing::info!(CICD_JOB = %job.id, "job {} accepted: {}", job.id, job.request.subject());
+    let (agent, repo) = owner(shared, &asked)?;
+    let pull = asked.pr.zip(asked.repo.clone().or(repo)).map(|(number, repo)| format!("{repo}#{number}"));
+    let ask = Ask { agent: agent.clone(), request: asked, pull, not_before_ms: None };
+    let Accepted { job, known } = shared.store.accept(ask).await?;
+    let subject = job.request.subject();
+    match known {
+        false => tracing::info!(CICD_JOB = %job.id, "job {} accepted: {subject}", job.id),
+        true => tracing::info!(CICD_JOB = %job.id, "{subject} was asked for again; it is job {}", job.id),
+    }
     match agent {
         Some(name) if shared.scope.agent() != Some(&name) => knock(shared, name),
         _ => shared.work.notify_one(),
@@ -157,26 +163,30 @@ async fn review(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answ
     Ok(answer)
 }
 
-/// Whose job it is: the agent named, the agent of the project, or the only agent there is; otherwise the runner's.
-fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<Option<AgentName>, Refusal> {
+/// Whose job it is, and of which repository that is the agent: the agent named, the agent of the project, or the only
+/// agent there is; otherwise the runner's.
+fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<(Option<AgentName>, Option<String>), Refusal> {
+    let whole = |agent: Agent| (Some(agent.name), agent.repo);
     if let Scope::Agent(own) = &shared.scope {
-        return match &asked.agent {
-            Some(other) if other != own => refuse(
+        if let Some(other) = asked.agent.as_ref().filter(|other| *other != own) {
+            return refuse(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 format!("this is the socket of agent `{own}`, not of `{other}`"),
-            ),
-            _ => Ok(Some(own.clone())),
-        };
+            );
+        }
+        // A configuration that is wrong shows in the job.
+        let agent = shared.host.config().and_then(|config| shared.host.agent(own, &config)).ok().flatten();
+        return Ok((Some(own.clone()), agent.and_then(|agent| agent.repo)));
     }
     let agents = shared.host.config().and_then(|config| shared.host.agents(&config))?;
     if let Some(name) = &asked.agent {
-        if !agents.iter().any(|agent| agent.name == *name) {
-            return refuse(
+        return match agents.into_iter().find(|agent| agent.name == *name) {
+            Some(agent) => Ok(whole(agent)),
+            None => refuse(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 format!("there is no agent `{name}`; `cicdctl agent list` shows those there are"),
-            );
-        }
-        return Ok(Some(name.clone()));
+            ),
+        };
     }
     if let Some(path) = &asked.path {
         let path = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -186,16 +196,16 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<Option<AgentName>, Re
             let of = of.canonicalize().unwrap_or_else(|_| of.clone());
             path.starts_with(&of).then(|| of.components().count())
         };
-        let owners = agents.into_iter().filter_map(|agent| Some((depth(&agent)?, agent.name)));
-        return Ok(owners.max_by_key(|(depth, _)| *depth).map(|(_, name)| name));
+        let owners = agents.into_iter().filter_map(|agent| Some((depth(&agent)?, agent)));
+        return Ok(owners.max_by_key(|(depth, _)| *depth).map_or((None, None), |(_, agent)| whole(agent)));
     }
     if let Some(repo) = &asked.repo {
-        return Ok(agents.into_iter().find(|agent| agent.repo.as_ref() == Some(repo)).map(|agent| agent.name));
+        return Ok(agents.into_iter().find(|agent| agent.repo.as_ref() == Some(repo)).map_or((None, None), whole));
     }
     let mut with_project = agents.into_iter().filter(|agent| agent.path.is_some() || agent.repo.is_some());
     match (with_project.next(), with_project.next()) {
-        (Some(only), None) => Ok(Some(only.name)),
-        _ => Ok(None),
+        (Some(only), None) => Ok(whole(only)),
+        _ => Ok((None, None)),
     }
 }
 
@@ -254,7 +264,7 @@ fn no_such_job<T>(id: &str) -> Result<T, Refusal> {
 }
 
 /// The events of a job as a stream (HTML Living Standard, "Server-sent events"), from the one after `after` to its
-/// end.
+/// end, or until it is put off.
 async fn events(shared: &Arc<Shared>, id: &str, after: u64) -> Result<Answer, Refusal> {
     let Some(job) = shared.store.job(id).await? else { return no_such_job(id) };
     if job.state == JobState::Ended && shared.store.events(id, after).await?.is_empty() {
@@ -279,7 +289,10 @@ async fn events(shared: &Arc<Shared>, id: &str, after: u64) -> Result<Answer, Re
             };
             if let Some(last) = events.last() {
                 after = last.seq;
-                let ended = events.iter().any(|event| matches!(event.what, Happening::Ended { .. }));
+                // Who waits need not wait for hours: a job that is put off is taken up again by asking with its id.
+                let now = now_ms();
+                let ended = events.iter().any(|event| matches!(event.what, Happening::Ended { .. }))
+                    || matches!(last.what, Happening::Requeued { until_ms: Some(until), .. } if until > now);
                 let mut text = String::new();
                 for event in &events {
                     if let Ok(data) = serde_json::to_string(event) {

@@ -18,6 +18,7 @@ use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES};
 use crate::forge::{Forge, Token};
 use crate::host::Host;
 use crate::review::{self, Outcome, Review, Setting};
+use crate::store::{Ending, Store, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
 const LOOK: Duration = Duration::from_millis(1000);
@@ -80,6 +81,19 @@ async fn one(shared: Arc<Shared>, job: Job) {
         other => other,
     };
     match review {
+        Ok(Some(review)) if review.outcome == Outcome::Deferred && may_wait(&job) => {
+            let until_ms =
+                review.retry_at_ms.unwrap_or_else(|| now_ms() + pause_ms(job.deferrals)).max(now_ms() + 1000);
+            let reason = review.reason.clone().unwrap_or_default();
+            match shared.store.defer(&id, until_ms, review).await {
+                Ok(()) => tracing::info!(
+                    CICD_JOB = %id, CICD_OUTCOME = "deferred",
+                    "job {id} deferred until {}: {reason}", crate::quantity::time(until_ms)
+                ),
+                // Where this fails, the next process finds it running, and nobody who runs it.
+                Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
+            }
+        }
         Ok(Some(review)) => {
             let outcome = review.outcome;
             let reason = review.reason.clone().map_or(String::new(), |reason| format!(": {reason}"));
@@ -107,6 +121,20 @@ async fn one(shared: Arc<Shared>, job: Job) {
     shared.changed.notify_one();
     shared.news.notify_waiters();
     shared.work.notify_one();
+}
+
+/// How often a job is put off before it ends as deferred; with the pauses below that takes at least a day.
+const MAX_DEFERRALS: u32 = 30;
+
+/// Whether a job that found no quota goes back into the queue. What was asked of a working tree would mean another
+/// change by then.
+fn may_wait(job: &Job) -> bool {
+    job.request.is_lasting() && job.deferrals < MAX_DEFERRALS
+}
+
+/// How long to wait where nobody says: a minute, and twice as long each time, up to an hour.
+fn pause_ms(deferrals: u32) -> i64 {
+    60_000 * (1 << deferrals.min(6)).min(60)
 }
 
 /// Writes the end of a job down, however long that takes: a disk that is full has room again some day, and until then
@@ -139,11 +167,12 @@ async fn review_job(shared: &Arc<Shared>, job: &Job) -> Result<Option<Review>> {
         })
     };
     let watcher = tokio::spawn(watch_wishes(shared.clone(), job.id.clone(), wish));
-    let review = in_scope(&shared.host, &shared.scope, &shared.cage, job, &mut wished, &mut |what| {
-        // The scribe ends after us.
-        let _ = tell.send(what);
-    })
-    .await;
+    let review =
+        in_scope(&shared.host, &shared.scope, &shared.cage, Some(&shared.store), job, &mut wished, &mut |what| {
+            // The scribe ends after us.
+            let _ = tell.send(what);
+        })
+        .await;
     watcher.abort();
     drop(tell);
     let _ = scribe.await;
@@ -158,9 +187,17 @@ async fn watch_wishes(shared: Arc<Shared>, id: String, wish: watch::Sender<Wish>
             wish.send_replace(Wish::Release);
             return;
         }
-        if shared.store.is_cancelled(&id).await.unwrap_or(false) {
-            wish.send_replace(Wish::Cancel);
-            return;
+        match shared.store.ending(&id).await {
+            Ok(Some(ending)) => {
+                let ending = match ending {
+                    Ending::Cancelled => Wish::Cancel,
+                    Ending::Superseded => Wish::Supersede,
+                };
+                wish.send_replace(ending);
+                return;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!("could not look whether job {id} is to end: {error:#}"),
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK / 4) => {}
@@ -170,11 +207,12 @@ async fn watch_wishes(shared: Arc<Shared>, id: String, wish: watch::Sender<Wish>
 }
 
 /// Reviews with the configuration of the scope; a configuration that is wrong fails the job. Used without a runner,
-/// too, and leaves the store alone.
+/// too.
 pub async fn in_scope(
     host: &Host,
     scope: &Scope,
     cage: &Cage,
+    store: Option<&Store>,
     job: &Job,
     wish: &mut watch::Receiver<Wish>,
     tell: &mut (dyn FnMut(Happening) + Send),
@@ -202,6 +240,7 @@ pub async fn in_scope(
         program: &host.program,
         claude: host.find_program("claude"),
         forge: forge.as_ref().map(|forge| forge as &dyn Forge),
+        store,
     };
     review::run(&job.id, &job.request, &setting, wish, tell).await
 }
@@ -270,5 +309,6 @@ fn failed(job: &Job, reason: &str) -> Review {
         summary: None,
         findings: Vec::new(),
         receipt: review::Receipt::default(),
+        retry_at_ms: None,
     }
 }

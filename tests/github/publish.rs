@@ -52,6 +52,7 @@ pub fn review(pull: &PullRequest, findings: Vec<Finding>) -> Review {
         summary: None,
         findings,
         receipt: Receipt { head_sha: Some(pull.head_sha.clone()), ..Default::default() },
+        retry_at_ms: None,
     }
 }
 

@@ -133,6 +133,7 @@ fn steady(review: &Review) -> Review {
         engine_ms: _,
         peak_memory: _,
         cage,
+        reviewed_by: _,
         published: _,
         notes,
     } = review.receipt.clone();
@@ -339,6 +340,7 @@ mod tests {
             summary: None,
             findings,
             receipt: Receipt { head_sha: Some("a".repeat(40)), ..Default::default() },
+            retry_at_ms: None,
         }
     }
 

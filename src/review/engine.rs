@@ -1,0 +1,87 @@
+//! Which engine reviews, with all that it needs to know, and how its failures read.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Outcome, Review, Setting, plan};
+use crate::cage::API_KEY;
+use crate::config::{Config, EngineName};
+use crate::engine::{ClaudeSpec, CommandSpec, EngineError, EngineSpec};
+use crate::error::Fail;
+use crate::store;
+
+/// What an engine is to read: the rules cost nothing and look at lock files and vendored code, too.
+pub(super) fn reading(config: &Config, spec: &EngineSpec) -> Result<(plan::Budget, plan::Exclusions)> {
+    if matches!(spec, EngineSpec::Rules) {
+        return Ok((plan::Budget::UNLIMITED, plan::Exclusions::only(&config.review.exclude)?));
+    }
+    let bytes = usize::try_from(config.review.max_diff.0).unwrap_or(usize::MAX);
+    Ok((plan::Budget { max_bytes: bytes, max_file_bytes: bytes }, plan::Exclusions::new(&config.review.exclude)?))
+}
+
+/// The engine with all that it needs to know.
+pub(super) fn spec(name: EngineName, config: &Config, setting: &Setting<'_>) -> Result<EngineSpec> {
+    let deadlines = config.job.deadlines();
+    Ok(match name {
+        EngineName::Rules => EngineSpec::Rules,
+        EngineName::Claude => {
+            let claude = &config.engine.claude;
+            let program =
+                claude
+                    .program
+                    .clone()
+                    .or_else(|| setting.claude.clone())
+                    .context(Fail::new("the engine `claude` is not installed, or not where it was looked for").hint(
+                    "`npm install -g @anthropic-ai/claude-code`, or name it: `[engine.claude] program = \"/…/claude\"`",
+                ))?;
+            // A link in ~/.local/bin leads elsewhere, and the cage only sees what it is given.
+            let program = program.canonicalize().with_context(|| format!("could not find `{}`", program.display()))?;
+            EngineSpec::Claude(ClaudeSpec {
+                program,
+                model: claude.model.clone(),
+                max_turns: claude.max_turns,
+                max_budget_usd: claude.max_budget_usd,
+                base_url: claude.base_url.clone(),
+                deadlines,
+            })
+        }
+        EngineName::Command => {
+            let argv = config.engine.command.argv.clone();
+            let Some(program) = argv.first() else {
+                bail!(
+                    Fail::new("the engine `command` has no command")
+                        .hint("name it: `[engine.command] argv = [\"/usr/local/bin/my-linter\", \"--sarif\"]`")
+                );
+            };
+            if !Path::new(program).is_absolute() {
+                bail!(Fail::new(format!("the engine's program `{program}` is no absolute path")));
+            }
+            EngineSpec::Command(CommandSpec { argv, deadlines })
+        }
+    })
+}
+
+pub(super) fn name_of(spec: &EngineSpec) -> EngineName {
+    match spec {
+        EngineSpec::Rules => EngineName::Rules,
+        EngineSpec::Claude(_) => EngineName::Claude,
+        EngineSpec::Command(_) => EngineName::Command,
+    }
+}
+
+/// An engine that did not finish is an outcome of the review.
+pub(super) fn failed(review: &mut Review, error: &EngineError, spec: &EngineSpec) {
+    (review.outcome, review.reason) = match error {
+        EngineError::Deferred { retry_after, .. } => {
+            review.retry_at_ms =
+                retry_after.map(|secs| store::now_ms() + i64::try_from(secs).unwrap_or(0).saturating_mul(1000));
+            (Outcome::Deferred, Some(error.to_string()))
+        }
+        // A key that is stored is given to nobody else.
+        EngineError::Unauthenticated { .. } if matches!(spec, EngineSpec::Claude(_)) => {
+            (Outcome::Failed, Some(format!("{error}; `cicdctl secret set {}` stores a key", API_KEY.0)))
+        }
+        EngineError::Unauthenticated { .. } | EngineError::Failed { .. } => (Outcome::Failed, Some(error.to_string())),
+    };
+}

@@ -1,0 +1,602 @@
+//! The way of a job through the store: accepted, claimed, perhaps back in the queue, ended. Every method is one
+//! transaction, as the runner, the agents and the command line work on one file.
+
+use anyhow::{Context, Result};
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{COLUMNS, OPEN, Store, append, begin, job_of_row, next_id, now_ms};
+use crate::agent::AgentName;
+use crate::api::{Happening, Job, JobState, ReviewRequest};
+use crate::review::{Outcome, Review};
+
+/// After so many beginnings a job that never ends is given up.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// What is to be accepted.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// Whose job it will be; the runner's own where it is absent.
+    pub agent: Option<AgentName>,
+    pub request: ReviewRequest,
+    /// `owner/name#42`, where the repository is known.
+    pub pull: Option<String>,
+    /// Milliseconds since 1970.
+    pub not_before_ms: Option<i64>,
+}
+
+/// What became of an [`Ask`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    pub job: Job,
+    /// The same had been asked before, and that job has not ended.
+    pub known: bool,
+}
+
+/// What [`Store::cancel`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It had not begun and has ended now.
+    AtOnce,
+    /// Whoever runs it has been told.
+    Asked,
+    AlreadyEnded,
+    NoSuchJob,
+}
+
+/// Why a running job is to be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Cancelled,
+    /// A newer head of the pull request is being reviewed.
+    Superseded,
+}
+
+impl Store {
+    /// Writes a job down. When this returns the job survives whatever happens.
+    ///
+    /// Asking twice is harmless: what has not ended yet and is the same is handed back instead. Of a running job that is
+    /// said only where both name the head; otherwise the head may be another one since it began.
+    pub async fn accept(&self, ask: Ask) -> Result<Accepted> {
+        self.run(move |connection| {
+            let Ask { agent, request, pull, not_before_ms } = ask;
+            let pull = pull.map(|pull| pull.to_lowercase());
+            let transaction = begin(connection)?;
+            if let Some(job) =
+                pull.as_deref().map(|pull| same(&transaction, &agent, pull, &request)).transpose()?.flatten()
+            {
+                // Whoever asks now does not wait for what was put off for the sake of others.
+                if job.deferrals == 0 && not_before_ms < job.not_before_ms {
+                    transaction
+                        .execute("UPDATE jobs SET not_before_ms = ?2 WHERE id = ?1", params![job.id, not_before_ms])?;
+                    transaction.commit()?;
+                }
+                return Ok(Accepted { job, known: true });
+            }
+            let job = Job {
+                id: next_id(),
+                state: JobState::Queued,
+                agent,
+                created_ms: now_ms(),
+                started_ms: None,
+                ended_ms: None,
+                attempts: 0,
+                outcome: None,
+                reason: None,
+                pull,
+                head: request.pr.and(request.head.clone()),
+                not_before_ms,
+                deferrals: 0,
+                request,
+                review: None,
+            };
+            transaction
+                .prepare_cached(
+                    "INSERT INTO jobs (id, agent, state, request, created_ms, pull, head, not_before_ms)
+                     VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute(params![
+                    job.id,
+                    job.agent.as_ref().map(AgentName::as_str),
+                    serde_json::to_string(&job.request)?,
+                    job.created_ms,
+                    job.pull,
+                    job.head,
+                    job.not_before_ms,
+                ])?;
+            append(&transaction, &job.id, &Happening::Accepted)?;
+            transaction.commit()?;
+            Ok(Accepted { job, known: false })
+        })
+        .await
+        .context("could not write the job down")
+    }
+
+    /// Takes the oldest job in the queue of `agent` (or of the runner) whose time has come.
+    ///
+    /// One head of a pull request is reviewed by one job at a time. A job that names another head begins at once: it
+    /// may be the one that makes the other obsolete.
+    pub async fn claim(&self, agent: Option<AgentName>) -> Result<Option<Job>> {
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            let sql = format!(
+                "UPDATE jobs SET state = 'running', started_ms = ?2, attempts = attempts + 1, not_before_ms = NULL
+                 WHERE id = (
+                     SELECT id FROM jobs AS next
+                     WHERE {OPEN} AND state = 'queued' AND (not_before_ms IS NULL OR not_before_ms <= ?2)
+                     AND NOT EXISTS (
+                         SELECT 1 FROM jobs AS other
+                         WHERE next.pull IS NOT NULL AND other.pull = next.pull AND other.pull IS NOT NULL
+                         AND other.state = 'running'
+                         AND (other.head IS NULL OR next.head IS NULL OR other.head = next.head)
+                     )
+                     ORDER BY id LIMIT 1
+                 )
+                 RETURNING {COLUMNS}"
+            );
+            let job = transaction
+                .prepare_cached(&sql)?
+                .query_row(params![agent.as_ref().map(AgentName::as_str), now_ms()], job_of_row)
+                .optional()?;
+            if let Some(job) = &job {
+                append(&transaction, &job.id, &Happening::Started { attempt: job.attempts })?;
+            }
+            transaction.commit()?;
+            Ok(job)
+        })
+        .await
+        .context("could not take a job from the queue")
+    }
+
+    /// Notes the head that a running job of a pull request reviews; `found_ms` is when the forge was asked. Running
+    /// jobs that asked earlier and found another head are told to end.
+    pub async fn found_head(&self, id: &str, head: &str, found_ms: i64) -> Result<()> {
+        let (id, head) = (id.to_owned(), head.to_owned());
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            transaction.execute(
+                "UPDATE jobs SET head = ?2, found_ms = ?3 WHERE id = ?1 AND state = 'running'",
+                params![id, head, found_ms],
+            )?;
+            transaction.execute(
+                "UPDATE jobs SET cancelled = 2
+                 WHERE pull = (SELECT pull FROM jobs WHERE id = ?1) AND pull IS NOT NULL AND id != ?1
+                 AND state = 'running' AND cancelled = 0 AND found_ms < ?3 AND head != ?2",
+                params![id, head, found_ms],
+            )?;
+            transaction.commit()?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes all that decides how a job reviews; see [`Store::earlier`](super::Store::earlier).
+    pub async fn found_terms(&self, id: &str, base: &str, digest: &str) -> Result<()> {
+        let (id, base, digest) = (id.to_owned(), base.to_owned(), digest.to_owned());
+        self.run(move |connection| {
+            connection.execute("UPDATE jobs SET base = ?2, digest = ?3 WHERE id = ?1", params![id, base, digest])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether another job of the same pull request is for this head: waiting, running, or ended with a review.
+    pub async fn has_job_for(&self, id: &str, head: &str) -> Result<bool> {
+        let (id, head) = (id.to_owned(), head.to_owned());
+        self.run(move |connection| {
+            Ok(connection
+                .query_row(
+                    "SELECT 1 FROM jobs
+                     WHERE pull = (SELECT pull FROM jobs WHERE id = ?1) AND pull IS NOT NULL AND id != ?1 AND head = ?2
+                     AND (state != 'ended' OR outcome IN ('reviewed', 'partial', 'skipped'))",
+                    [&id, &head],
+                    |_| Ok(()),
+                )
+                .optional()?
+                .is_some())
+        })
+        .await
+    }
+
+    /// Puts every running job of a scope whose process is gone back into the queue; those begun too often end as
+    /// failed. Says how many of each.
+    pub async fn recover(&self, agent: Option<AgentName>) -> Result<(usize, usize)> {
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            let ids: Vec<(String, u32)> = transaction
+                .prepare(&format!("SELECT id, attempts FROM jobs WHERE {OPEN} AND state = 'running'"))?
+                .query_map([agent.as_ref().map(AgentName::as_str)], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let (mut requeued, mut failed) = (0, 0);
+            for (id, attempts) in ids {
+                if attempts >= MAX_ATTEMPTS {
+                    let reason = format!("the runner ended {attempts} times while it worked on this job");
+                    end(&transaction, &id, Outcome::Failed, Some(&reason), None)?;
+                    failed += 1;
+                } else {
+                    let reason = "the runner ended while it worked on it";
+                    back(&transaction, &id, reason, None)?;
+                    requeued += 1;
+                }
+            }
+            transaction.commit()?;
+            Ok((requeued, failed))
+        })
+        .await
+        .context("could not recover unfinished jobs")
+    }
+
+    /// Back into the queue, without this beginning being counted: nobody is to blame for a stop.
+    pub async fn requeue(&self, id: &str, reason: &str) -> Result<()> {
+        let (id, reason) = (id.to_owned(), reason.to_owned());
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            if back(&transaction, &id, &reason, None)? {
+                transaction.execute("UPDATE jobs SET attempts = max(attempts - 1, 0) WHERE id = ?1", [&id])?;
+            }
+            transaction.commit()?;
+            Ok(())
+        })
+        .await
+        .context("could not put the job back into the queue")
+    }
+
+    /// Back into the queue until `until_ms` (since 1970): a quota is spent, or somebody is overloaded. `review` is how
+    /// it stands until then.
+    pub async fn defer(&self, id: &str, until_ms: i64, review: Review) -> Result<()> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            let reason = review.reason.clone().unwrap_or_default();
+            if back(&transaction, &id, &reason, Some(until_ms))? {
+                transaction.execute(
+                    "UPDATE jobs SET attempts = max(attempts - 1, 0), deferrals = deferrals + 1, review = ?2 WHERE id = ?1",
+                    params![id, serde_json::to_string(&review)?],
+                )?;
+            }
+            transaction.commit()?;
+            Ok(())
+        })
+        .await
+        .context("could not put the job off")
+    }
+
+    pub async fn finish(&self, id: &str, review: Review) -> Result<()> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            end(&transaction, &id, review.outcome, review.reason.as_deref(), Some(&review))?;
+            transaction.commit()?;
+            Ok(())
+        })
+        .await
+        .context("could not write the end of the job down")
+    }
+
+    /// Adds to what happened to a job.
+    pub async fn append(&self, id: &str, what: Happening) -> Result<()> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            append(&transaction, &id, &what)?;
+            transaction.commit()?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn cancel(&self, id: &str) -> Result<Cancelled> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            let state: Option<String> =
+                transaction.query_row("SELECT state FROM jobs WHERE id = ?1", [&id], |row| row.get(0)).optional()?;
+            let found = match state.as_deref() {
+                None => Cancelled::NoSuchJob,
+                Some("ended") => Cancelled::AlreadyEnded,
+                Some("queued") => {
+                    end(&transaction, &id, Outcome::Cancelled, Some("cancelled before it began"), None)?;
+                    Cancelled::AtOnce
+                }
+                _ => {
+                    transaction.execute("UPDATE jobs SET cancelled = 1 WHERE id = ?1", [&id])?;
+                    Cancelled::Asked
+                }
+            };
+            transaction.commit()?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Whether a running job is to be ended, and why.
+    pub async fn ending(&self, id: &str) -> Result<Option<Ending>> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let cancelled = connection
+                .prepare_cached("SELECT cancelled FROM jobs WHERE id = ?1")?
+                .query_row([&id], |row| row.get::<_, u8>(0))
+                .optional()?;
+            Ok(match cancelled {
+                None | Some(0) => None,
+                Some(2) => Some(Ending::Superseded),
+                Some(_) => Some(Ending::Cancelled),
+            })
+        })
+        .await
+    }
+}
+
+/// The job that does what `request` asks for, if it has not ended.
+fn same(
+    transaction: &Transaction<'_>,
+    agent: &Option<AgentName>,
+    pull: &str,
+    request: &ReviewRequest,
+) -> Result<Option<Job>> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE {OPEN} AND pull = ?2 AND pull IS NOT NULL ORDER BY id");
+    let open: Vec<Job> = transaction
+        .prepare_cached(&sql)?
+        .query_map(params![agent.as_ref().map(AgentName::as_str), pull], job_of_row)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(open.into_iter().find(|job| {
+        job.request == *request && (job.state == JobState::Queued || request.head.is_some() && job.head == request.head)
+    }))
+}
+
+fn back(transaction: &Transaction<'_>, id: &str, reason: &str, until_ms: Option<i64>) -> Result<bool> {
+    let changed = transaction.execute(
+        "UPDATE jobs SET state = 'queued', started_ms = NULL, found_ms = NULL, reason = ?2, not_before_ms = ?3
+         WHERE id = ?1 AND state = 'running'",
+        params![id, reason, until_ms],
+    )?;
+    if changed == 1 {
+        append(transaction, id, &Happening::Requeued { reason: reason.to_owned(), until_ms })?;
+    }
+    Ok(changed == 1)
+}
+
+/// The end of a job; a job that has ended stays as it ended.
+fn end(
+    transaction: &Transaction<'_>,
+    id: &str,
+    outcome: Outcome,
+    reason: Option<&str>,
+    review: Option<&Review>,
+) -> Result<()> {
+    let review = review.map(serde_json::to_string).transpose()?;
+    let changed = transaction.execute(
+        "UPDATE jobs SET state = 'ended', ended_ms = ?2, outcome = ?3, reason = ?4, review = ?5, not_before_ms = NULL
+         WHERE id = ?1 AND state != 'ended'",
+        params![id, now_ms(), outcome.as_str(), reason, review],
+    )?;
+    if changed == 1 {
+        append(transaction, id, &Happening::Ended { outcome, reason: reason.map(str::to_owned) })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store.db")).unwrap();
+        (dir, store)
+    }
+
+    fn review(job: &Job, outcome: Outcome) -> Review {
+        Review {
+            job: job.id.clone(),
+            project: "p".into(),
+            subject: "s".into(),
+            outcome,
+            reason: None,
+            summary: None,
+            findings: Vec::new(),
+            receipt: Default::default(),
+            retry_at_ms: None,
+        }
+    }
+
+    async fn accept(store: &Store, request: ReviewRequest) -> Job {
+        let accepted = store.accept(Ask { request, ..Ask::default() }).await.unwrap();
+        assert!(!accepted.known);
+        accepted.job
+    }
+
+    fn of_pull(head: Option<&str>) -> Ask {
+        let request = ReviewRequest { pr: Some(42), head: head.map(str::to_owned), ..Default::default() };
+        Ask { request, pull: Some("Acme/Shop#42".into()), ..Ask::default() }
+    }
+
+    #[tokio::test]
+    async fn asking_twice_is_asking_once_until_it_has_ended() {
+        let (_dir, store) = store();
+        let first = store.accept(of_pull(Some("a"))).await.unwrap().job;
+        let again = store.accept(of_pull(Some("a"))).await.unwrap();
+        assert_eq!((again.job.id.as_str(), again.known), (first.id.as_str(), true));
+        let other = store.accept(of_pull(Some("b"))).await.unwrap();
+        assert!(!other.known);
+        store.claim(None).await.unwrap().unwrap();
+        assert!(store.accept(of_pull(Some("a"))).await.unwrap().known);
+        store.finish(&first.id, review(&first, Outcome::Reviewed)).await.unwrap();
+        assert!(!store.accept(of_pull(Some("a"))).await.unwrap().known);
+        // Without a head, a running job may be about an older one.
+        let unknown = store.accept(of_pull(None)).await.unwrap();
+        assert!(!unknown.known && store.accept(of_pull(None)).await.unwrap().known);
+    }
+
+    #[tokio::test]
+    async fn one_head_is_reviewed_by_one_job_at_a_time() {
+        let (_dir, store) = store();
+        let a = store.accept(of_pull(Some("a"))).await.unwrap().job;
+        let b = store.accept(of_pull(Some("b"))).await.unwrap().job;
+        let unknown = store.accept(of_pull(None)).await.unwrap().job;
+        assert_eq!(store.claim(None).await.unwrap().unwrap().id, a.id);
+        store.found_head(&a.id, "a", 1).await.unwrap();
+        assert_eq!(store.claim(None).await.unwrap().unwrap().id, b.id);
+        assert_eq!(store.claim(None).await.unwrap(), None);
+        store.found_head(&b.id, "b", 2).await.unwrap();
+        assert_eq!(store.ending(&a.id).await.unwrap(), Some(Ending::Superseded));
+        assert_eq!(store.ending(&b.id).await.unwrap(), None);
+        // Who asked the forge earlier knows less, however late it says so.
+        store.found_head(&a.id, "a", 1).await.unwrap();
+        assert_eq!(store.ending(&b.id).await.unwrap(), None);
+        assert!(store.has_job_for(&a.id, "b").await.unwrap());
+        assert!(!store.has_job_for(&a.id, "c").await.unwrap());
+        for job in [a, b] {
+            store.finish(&job.id, review(&job, Outcome::Reviewed)).await.unwrap();
+        }
+        assert_eq!(store.claim(None).await.unwrap().unwrap().id, unknown.id);
+    }
+
+    #[tokio::test]
+    async fn what_is_deferred_waits_for_its_time_and_is_not_counted_as_an_attempt() {
+        let (_dir, store) = store();
+        let job = store.accept(of_pull(None)).await.unwrap().job;
+        store.claim(None).await.unwrap().unwrap();
+        let deferred = Review { reason: Some("no quota".into()), ..review(&job, Outcome::Deferred) };
+        store.defer(&job.id, now_ms() + 60_000, deferred.clone()).await.unwrap();
+        assert_eq!(store.claim(None).await.unwrap(), None);
+        let waiting = store.job(&job.id).await.unwrap().unwrap();
+        assert_eq!((waiting.state, waiting.deferrals, waiting.attempts), (JobState::Queued, 1, 0));
+        assert_eq!(waiting.reason.as_deref(), Some("no quota"));
+        // Asking for it again neither doubles nor hastens it.
+        assert!(store.accept(of_pull(None)).await.unwrap().known);
+        assert_eq!(store.claim(None).await.unwrap(), None);
+        store.run(|connection| Ok(connection.execute("UPDATE jobs SET not_before_ms = 1", [])?)).await.unwrap();
+        assert_eq!(store.claim(None).await.unwrap().unwrap().id, job.id);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_does_not_wait_for_a_debounce() {
+        let (_dir, store) = store();
+        let late = Ask { not_before_ms: Some(now_ms() + 60_000), ..of_pull(None) };
+        let job = store.accept(late).await.unwrap().job;
+        assert_eq!(store.claim(None).await.unwrap(), None);
+        assert!(store.accept(of_pull(None)).await.unwrap().known);
+        assert_eq!(store.claim(None).await.unwrap().unwrap().id, job.id);
+    }
+
+    #[tokio::test]
+    async fn a_job_goes_from_the_queue_to_its_end_and_every_step_is_an_event() {
+        let (_dir, store) = store();
+        let job = accept(&store, ReviewRequest { pr: Some(42), ..Default::default() }).await;
+        assert_eq!(store.claim(Some("other".parse().unwrap())).await.unwrap(), None);
+        let claimed = store.claim(None).await.unwrap().unwrap();
+        assert_eq!((claimed.id.as_str(), claimed.attempts), (job.id.as_str(), 1));
+        assert_eq!(store.claim(None).await.unwrap(), None);
+        assert_eq!(store.open_jobs(None).await.unwrap(), (0, 1));
+        store.finish(&job.id, review(&job, Outcome::Reviewed)).await.unwrap();
+        let ended = store.job(&job.id).await.unwrap().unwrap();
+        assert_eq!((ended.state, ended.outcome), (JobState::Ended, Some(Outcome::Reviewed)));
+        assert!(ended.review.is_some());
+        let events = store.events(&job.id, 0).await.unwrap();
+        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(store.events(&job.id, 2).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn jobs_of_one_millisecond_are_claimed_in_the_order_in_which_they_were_accepted() {
+        let ids: Vec<String> = (0..1000).map(|_| next_id()).collect();
+        assert!(ids.is_sorted());
+        let (_dir, store) = store();
+        for pr in 1..=20 {
+            accept(&store, ReviewRequest { pr: Some(pr), ..Default::default() }).await;
+        }
+        for pr in 1..=20 {
+            assert_eq!(store.claim(None).await.unwrap().unwrap().request.pr, Some(pr));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_is_final() {
+        let (_dir, store) = store();
+        let job = accept(&store, ReviewRequest::default()).await;
+        store.claim(None).await.unwrap();
+        store.finish(&job.id, review(&job, Outcome::Failed)).await.unwrap();
+        store.finish(&job.id, review(&job, Outcome::Reviewed)).await.unwrap();
+        assert_eq!(store.job(&job.id).await.unwrap().unwrap().outcome, Some(Outcome::Failed));
+        assert_eq!(store.cancel(&job.id).await.unwrap(), Cancelled::AlreadyEnded);
+    }
+
+    #[tokio::test]
+    async fn jobs_of_a_crashed_runner_are_begun_again_but_not_for_ever() {
+        let (_dir, store) = store();
+        let job = accept(&store, ReviewRequest::default()).await;
+        for attempt in 1..MAX_ATTEMPTS {
+            assert_eq!(store.claim(None).await.unwrap().unwrap().attempts, attempt);
+            assert_eq!(store.recover(None).await.unwrap(), (1, 0));
+        }
+        store.claim(None).await.unwrap().unwrap();
+        assert_eq!(store.recover(None).await.unwrap(), (0, 1));
+        let job = store.job(&job.id).await.unwrap().unwrap();
+        assert_eq!(job.outcome, Some(Outcome::Failed));
+        assert!(job.reason.unwrap().contains("3 times"));
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_not_counted_as_an_attempt() {
+        let (_dir, store) = store();
+        let job = accept(&store, ReviewRequest::default()).await;
+        for _ in 0..10 {
+            assert_eq!(store.claim(None).await.unwrap().unwrap().attempts, 1);
+            store.requeue(&job.id, "stopped").await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_queued_job_is_cancelled_at_once_and_a_running_one_is_told() {
+        let (_dir, store) = store();
+        let first = accept(&store, ReviewRequest::default()).await;
+        let second = accept(&store, ReviewRequest::default()).await;
+        store.claim(None).await.unwrap();
+        assert_eq!(store.cancel(&first.id).await.unwrap(), Cancelled::Asked);
+        assert_eq!(store.ending(&first.id).await.unwrap(), Some(Ending::Cancelled));
+        assert_eq!(store.cancel(&second.id).await.unwrap(), Cancelled::AtOnce);
+        assert_eq!(store.cancel("nothing").await.unwrap(), Cancelled::NoSuchJob);
+    }
+
+    #[tokio::test]
+    async fn two_processes_share_the_file_and_no_job_is_claimed_twice() {
+        let (dir, first) = store();
+        let second = Store::open(&dir.path().join("store.db")).unwrap();
+        for _ in 0..50 {
+            accept(&first, ReviewRequest::default()).await;
+        }
+        let mut claimed = Vec::new();
+        loop {
+            let (a, b) = tokio::join!(first.claim(None), second.claim(None));
+            let (a, b) = (a.unwrap(), b.unwrap());
+            if a.is_none() && b.is_none() {
+                break;
+            }
+            claimed.extend(a.into_iter().chain(b).map(|job| job.id));
+        }
+        claimed.sort();
+        let all = claimed.len();
+        claimed.dedup();
+        assert_eq!((claimed.len(), all), (50, 50));
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_found_without_a_look_at_what_has_ended() {
+        let (_dir, store) = store();
+        let plans: Vec<String> = store
+            .run(|connection| {
+                ["queued", "running"]
+                    .into_iter()
+                    .map(|state| {
+                        let sql = format!(
+                            "EXPLAIN QUERY PLAN SELECT id FROM jobs WHERE {OPEN} AND state = '{state}' ORDER BY id"
+                        );
+                        Ok(connection.query_row(&sql, [None::<&str>], |row| row.get(3))?)
+                    })
+                    .collect()
+            })
+            .await
+            .unwrap();
+        assert!(plans.iter().all(|plan| plan.contains("INDEX jobs_open")), "{plans:?}");
+    }
+}
