@@ -245,6 +245,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l staged -d 'Wh
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l no-wait -d 'Print the job and do not wait for its end'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l dry-run -d 'Show what would be reviewed, and call no engine'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l post -d 'Publish the review of the pull request at GitHub'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l full -d 'Review all of the change anew, whatever was reviewed before'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l local -d 'Review in this process, without the runner'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l unsandboxed -d 'Go on where the engine\'s sandbox cannot be had; the receipt says so'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l json -d 'Print data as JSON on stdout'
