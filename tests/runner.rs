@@ -81,7 +81,7 @@ async fn the_engine_command_gets_the_checkout_and_its_failure_is_no_pass() {
     let runner = place.runner();
     let review = async || {
         let job = runner.client().review(&local(&repo, "HEAD")).await.unwrap();
-        runner.client().follow(&job.id, true, &mut |_| {}).await.unwrap()
+        runner.client().follow(&job.id, false, &mut |_| {}).await.unwrap()
     };
     engine(
         r#"test -f app.py -a -f README && printf '{"findings":[{"path":"app.py","start_line":2,"severity":"low","category":"other","title":"seen","explanation":"e"}],"summary":"all of it"}'"#,
@@ -99,8 +99,12 @@ async fn the_engine_command_gets_the_checkout_and_its_failure_is_no_pass() {
     ] {
         engine(script);
         let job = review().await;
-        assert_eq!(job.outcome, Some(outcome), "{script}: {job:?}");
+        assert_eq!(job.review.as_ref().unwrap().outcome, outcome, "{script}: {job:?}");
         assert!(job.reason.as_deref().unwrap().contains(words), "{script}: {:?}", job.reason);
+        // What is deferred has not ended: it goes on by itself.
+        assert_eq!(job.state == JobState::Queued, outcome == Outcome::Deferred);
+        assert_eq!(job.not_before_ms.is_some(), outcome == Outcome::Deferred);
+        assert_eq!(job.outcome.is_some(), outcome != Outcome::Deferred);
     }
     place.config("[review]\nengine = \"comand\"\n");
     let detail = runner.post(&json!({"path": repo})).await.problem(500);
@@ -260,7 +264,7 @@ async fn what_cannot_be_read_is_refused_with_the_reason() {
         (r#"{"path":"relative"}"#, 422, "must be absolute"),
         (r#"{"repo":"../x"}"#, 422, "owner/name"),
         (r#"{"range":"--output=/tmp/x"}"#, 422, "`range` is no revision"),
-        (r#"{"head":"x"}"#, 422, "goes with `base`"),
+        (r#"{"head":"x"}"#, 422, "or with `base`"),
         (r#"{"agent":"nobody"}"#, 422, "there is no agent `nobody`"),
     ] {
         let detail = runner.ask("POST", "/review", "", body).await.problem(status);
