@@ -282,7 +282,7 @@ async fn fetch(
 ) -> Result<(Mirror, Change), Stopped> {
     review.project = forge.repo().to_owned();
     tell(Happening::Stage { stage: Stage::Fetch, detail: format!("{}#{}", forge.repo(), pull.number) });
-    let source = forge.source();
+    let source = forge.source().await?;
     let mirror = match request.path.as_ref().or(setting.project.as_ref()) {
         Some(project) => Mirror::open(setting.cache_dir, Repository::open(project).await?).await?,
         None => Mirror::of_remote(setting.cache_dir, &source).await?,
