@@ -45,6 +45,8 @@ pub struct Source {
     pub url: String,
     /// A header with credentials, and the addresses that it is for (all that begin so).
     pub header: Option<(String, String)>,
+    /// A proxy, perhaps with credentials, and the addresses that it is for.
+    pub proxy: Option<(String, String)>,
 }
 
 impl fmt::Debug for Source {
@@ -271,7 +273,8 @@ impl Mirror {
     /// `forge`, whose credentials go to any address that they are for.
     pub async fn pull_request(&self, number: u64, base: Option<&str>, forge: Option<&Source>) -> Result<Change> {
         let source = match (self.of.remote_url("origin").await, forge) {
-            (Ok(url), forge) => Source { url, header: forge.and_then(|forge| forge.header.clone()) },
+            (Ok(url), Some(forge)) => Source { url, ..forge.clone() },
+            (Ok(url), None) => Source { url, header: None, proxy: None },
             (Err(_), Some(forge)) => forge.clone(),
             (Err(error), None) => return Err(error),
         };
@@ -649,10 +652,13 @@ impl Git {
     /// Makes a remote `cicd`, by environment: an address or a header with a token in it never stands on a command
     /// line. After a redirect to another host curl (7.58 and later) does not send the header there.
     fn remote(&mut self, source: &Source) -> &mut Self {
-        self.env("GIT_CONFIG_COUNT", if source.header.is_some() { "2" } else { "1" });
-        self.env("GIT_CONFIG_KEY_0", "remote.cicd.url").env("GIT_CONFIG_VALUE_0", &source.url);
-        if let Some((addresses, header)) = &source.header {
-            self.env("GIT_CONFIG_KEY_1", format!("http.{addresses}.extraHeader")).env("GIT_CONFIG_VALUE_1", header);
+        let mut settings = vec![("remote.cicd.url".to_owned(), &source.url)];
+        settings.extend(source.header.iter().map(|(of, header)| (format!("http.{of}.extraHeader"), header)));
+        settings.extend(source.proxy.iter().map(|(of, proxy)| (format!("http.{of}.proxy"), proxy)));
+        self.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (number, (key, value)) in settings.iter().enumerate() {
+            self.env(&format!("GIT_CONFIG_KEY_{number}"), key);
+            self.env(&format!("GIT_CONFIG_VALUE_{number}"), value);
         }
         self
     }

@@ -256,17 +256,13 @@ pub struct ForgeConfig {
     pub github: GitHubConfig,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GitHubConfig {
-    /// `https://HOST/api/v3` for an Enterprise Server.
-    pub api_url: ApiUrl,
-}
-
-impl Default for GitHubConfig {
-    fn default() -> Self {
-        GitHubConfig { api_url: "https://api.github.com".parse().expect("a constant address") }
-    }
+    /// `https://HOST/api/v3` for an Enterprise Server. Where it is not set, within a workflow GITHUB_API_URL counts.
+    pub api_url: Option<ApiUrl>,
+    /// Client id or App id: the reviews are published by this App, whose key is the secret `github-app-key`.
+    pub app_id: Option<String>,
 }
 
 /// One agent: its name, its project and the configuration that holds for it.

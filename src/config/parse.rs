@@ -10,6 +10,7 @@ use super::{Agent, AgentFile, Config, Limits};
 use crate::agent::AgentName;
 use crate::error::Fail;
 use crate::forge::github::TOKEN_VARIABLES;
+use crate::forge::github::app::is_app_id;
 
 /// Above about 30 comments GitHub answers 502 or "submitted too quickly".
 const MAX_INLINE: u32 = 25;
@@ -166,6 +167,9 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     if config.review.max_inline > MAX_INLINE {
         return Err(("review.max_inline", format!("at most {MAX_INLINE}: a forge refuses reviews with many comments")));
     }
+    if config.forge.github.app_id.as_ref().is_some_and(|id| !is_app_id(id)) {
+        return Err(("forge.github.app_id", "write the client id or the App id, as the App's page has it".into()));
+    }
     for glob in &config.review.exclude {
         globset::Glob::new(glob).map_err(|error| ("review.exclude", error.to_string()))?;
     }
@@ -274,7 +278,9 @@ mod tests {
         let uncommented: String = super::super::starter()
             .lines()
             .filter(|line| {
-                !["#program", "#model", "#argv", "#HTTPS_PROXY", "#exclude"].iter().any(|key| line.starts_with(key))
+                !["#program", "#model", "#argv", "#api_url", "#app_id", "#HTTPS_PROXY", "#exclude"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
             })
             .filter(|line| !line.starts_with("# "))
             .map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line)))
@@ -326,6 +332,7 @@ mod tests {
 
     #[test]
     fn a_forge_is_safe_to_talk_to() {
+        assert!(error("[forge.github]\napp_id = \"a b\"\n").contains("`forge.github.app_id`: write the client id"));
         assert!(error("[forge.github]\napi_url = \"http://github.example\"\n").contains("config.toml:2:11: `http"));
         assert!(error("[review]\nmax_inline = 26\n").contains("config.toml:2: `review.max_inline`: at most 25"));
         let passed = error("[job]\npass_environment = [\"GITHUB_TOKEN\"]\n");
@@ -333,7 +340,7 @@ mod tests {
         let user = config("[review]\npost = true\n").unwrap();
         let text = "repo = \"acme/shop\"\n[forge.github]\napi_url = \"https://git.acme.example/api/v3\"\n";
         let agent = parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("a.toml"), text }, &user).unwrap();
-        assert_eq!(agent.config.forge.github.api_url.server(), "https://git.acme.example");
+        assert_eq!(agent.config.forge.github.api_url.unwrap().server(), "https://git.acme.example");
         assert!(agent.config.review.post);
     }
 

@@ -155,6 +155,12 @@ impl FromStr for ApiUrl {
     }
 }
 
+impl Default for ApiUrl {
+    fn default() -> Self {
+        ApiUrl { origin: "https://api.github.com".into(), prefix: String::new() }
+    }
+}
+
 impl fmt::Display for ApiUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin, self.prefix)
@@ -168,6 +174,11 @@ impl ApiUrl {
 
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Path of GitHub's GraphQL, which stands beside the API's version: `/graphql`, `/api/graphql`.
+    pub fn graphql(&self) -> String {
+        format!("{}/graphql", self.prefix.strip_suffix("/v3").unwrap_or(&self.prefix))
     }
 
     pub fn is_https(&self) -> bool {
@@ -234,7 +245,14 @@ mod tests {
             let api: ApiUrl = text.parse().unwrap();
             assert_eq!((api.to_string().as_str(), api.prefix(), api.server().as_str()), (text, prefix, server));
         }
-        assert_eq!("https://API.github.com/".parse::<ApiUrl>().unwrap().to_string(), "https://api.github.com");
+        for (text, graphql) in [
+            ("https://api.github.com", "/graphql"),
+            ("https://git.acme.example/api/v3", "/api/graphql"),
+            ("http://127.0.0.1:4010/x/api/v3", "/x/api/graphql"),
+        ] {
+            assert_eq!(text.parse::<ApiUrl>().unwrap().graphql(), graphql);
+        }
+        assert_eq!("https://API.github.com/".parse(), Ok(ApiUrl::default()));
         for (text, why) in [
             ("http://api.github.com", "for all to read"),
             ("http://127.0.0.1.evil.example", "for all to read"),

@@ -18,13 +18,39 @@ pub trait Forge: Send + Sync {
     /// `owner/name`
     fn repo(&self) -> &str;
 
-    /// Where git fetches the repository from, with what it needs to be let in.
-    fn source(&self) -> Source;
+    /// Where git fetches the repository from, with what it needs to be let in. Asked for anew before each use: a token
+    /// in it may be good for an hour.
+    fn source(&self) -> BoxFuture<'_, Result<Source, ForgeError>>;
 
     fn pull_request(&self, number: u64) -> BoxFuture<'_, Result<PullRequest, ForgeError>>;
 
-    /// Says at the commit how its review stands.
-    fn set_status<'a>(&'a self, sha: &'a str, status: &'a Status) -> BoxFuture<'a, Result<(), ForgeError>>;
+    /// Those that are open, the latest changed first, and at most 300. `etag` is that of the last answer; while nothing
+    /// has changed since, asking costs nothing.
+    fn open_pull_requests<'a>(&'a self, etag: Option<&'a str>) -> BoxFuture<'a, Result<Polled, ForgeError>>;
+
+    /// What a user may do in the repository.
+    fn permission<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Result<Permission, ForgeError>>;
+
+    /// What was answered to the findings that stand at their lines, oldest first.
+    fn conversation(&self, number: u64) -> BoxFuture<'_, Result<Vec<Thread>, ForgeError>>;
+
+    /// Comments on the pull request as a whole, oldest first; those that were changed at `since` or later.
+    fn comments(&self, number: u64, since: Option<Timestamp>) -> BoxFuture<'_, Result<Vec<Comment>, ForgeError>>;
+
+    /// Marks one of [`Forge::comments`]. Doing so twice changes nothing.
+    fn react(&self, comment: u64, reaction: Reaction) -> BoxFuture<'_, Result<(), ForgeError>>;
+
+    /// Gives a finding's comment of our own another text; `id` is that of its [`Thread`].
+    fn update_finding_comment<'a>(&'a self, id: u64, body: &'a str) -> BoxFuture<'a, Result<(), ForgeError>>;
+
+    /// Says at the commit how its review stands. The review of a final state tells more than the status: where the
+    /// forge has a place at the commit for its findings, it shows them there.
+    fn set_status<'a>(
+        &'a self,
+        sha: &'a str,
+        status: &'a Status,
+        review: Option<&'a Review>,
+    ) -> BoxFuture<'a, Result<(), ForgeError>>;
 
     /// Puts the review where its readers are. Doing so twice changes nothing.
     fn publish<'a>(
@@ -49,8 +75,76 @@ pub struct PullRequest {
     pub author_is_bot: bool,
     /// The head is in another repository, or that one is gone.
     pub from_fork: bool,
-    /// How many files the forge says have changed.
+    /// `owner/name` of the head; absent where it is gone.
+    pub head_repo: Option<String>,
+    pub labels: Vec<String>,
+    /// How many files the forge says have changed; 0 in a list, which does not tell.
     pub changed_files: u64,
+}
+
+/// What came of asking whether anything has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Polled {
+    Unchanged,
+    Changed {
+        /// For the next time.
+        etag: Option<String>,
+        pulls: Vec<PullRequest>,
+    },
+}
+
+/// The least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    None,
+    Read,
+    Write,
+    Admin,
+}
+
+/// A comment of ours about a finding, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thread {
+    /// The comment's own id.
+    pub id: u64,
+    pub fingerprint: String,
+    pub path: String,
+    /// In the new file; absent where the line has changed since.
+    pub line: Option<u32>,
+    pub replies: Vec<Comment>,
+    pub resolution: Resolution,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// The forge does not say.
+    Unknown,
+    Open,
+    Resolved {
+        /// Login; absent where the account is gone.
+        by: Option<String>,
+    },
+}
+
+/// What somebody wrote; the text is untrusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    pub id: u64,
+    /// Login; empty where the account is gone.
+    pub author: String,
+    pub author_is_bot: bool,
+    pub body: String,
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reaction {
+    /// Seen, and being worked on.
+    Eyes,
+    /// Done.
+    PlusOne,
+    /// Not done: not understood, or not allowed.
+    Confused,
 }
 
 /// A file of the change, as the forge sees it.
@@ -74,22 +168,20 @@ pub struct Status {
     pub url: Option<String>,
 }
 
-/// GitHub's `failure`, which blames the change, is not used: a review has no opinion on merging.
+/// How a review stands, as far as its commit shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusState {
+    /// Under way.
     Pending,
     Success,
+    /// By the user's own rules nothing was to be reviewed.
+    Skipped,
+    /// Ended, and not all was reviewed: somebody has yet to see to it.
+    Unfinished,
+    /// The review itself broke.
     Error,
-}
-
-impl StatusState {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            StatusState::Pending => "pending",
-            StatusState::Success => "success",
-            StatusState::Error => "error",
-        }
-    }
+    /// Ended before its time, by a wish or as another head took its place.
+    Cancelled,
 }
 
 /// What came of publishing.

@@ -41,7 +41,7 @@ impl Run<'_> {
     ) -> Result<(Mirror, Change), Stopped> {
         self.review.project = forge.repo().to_owned();
         (self.tell)(Happening::Stage { stage: Stage::Fetch, detail: format!("{}#{}", forge.repo(), pull.number) });
-        let source = forge.source();
+        let source = forge.source().await?;
         let mirror = match self.request.path.as_ref().or(self.setting.project.as_ref()) {
             Some(project) => Mirror::open(self.setting.cache_dir, Repository::open(project).await?).await?,
             None => Mirror::of_remote(self.setting.cache_dir, &source).await?,

@@ -11,7 +11,7 @@ use super::Sink;
 /// engine is paid.
 pub async fn begin(forge: &dyn Forge, pull: &PullRequest) -> Result<(), ForgeError> {
     let status = Status { state: StatusState::Pending, description: "being reviewed".into(), url: None };
-    forge.set_status(&pull.head_sha, &status).await
+    forge.set_status(&pull.head_sha, &status, None).await
 }
 
 /// Posts what there is to post, and always says at the commit how it ended.
@@ -45,7 +45,7 @@ pub async fn finish(
             }
         }
     }
-    if let Err(error) = forge.set_status(&pull.head_sha, &status(review)).await {
+    if let Err(error) = forge.set_status(&pull.head_sha, &status(review), Some(review)).await {
         tracing::warn!("could not set the status of {}: {error}", pull.head_sha);
         review.receipt.notes.push(format!("the commit's status could not be set: {error}"));
     }
@@ -53,15 +53,16 @@ pub async fn finish(
 
 /// How a review shows at its commit.
 ///
-/// A status has no neutral state. Green is only what was reviewed, or where by the user's own rules nothing was to be
-/// reviewed. Red says that the review itself broke. Deferred and partial are neither: a quota is no fault of the change,
-/// and a file that nobody saw is no pass; yellow is what they are, as somebody has yet to finish them, and where the
-/// status is required it blocks the merge as red would.
+/// Good is only what was reviewed, or where by the user's own rules nothing was to be reviewed. Bad says that the review
+/// itself broke. Deferred and partial are neither: a quota is no fault of the change, and a file that nobody saw is no
+/// pass.
 pub fn status(review: &Review) -> Status {
     let state = match review.outcome {
-        Outcome::Reviewed | Outcome::Skipped => StatusState::Success,
-        Outcome::Partial | Outcome::Deferred => StatusState::Pending,
-        Outcome::Failed | Outcome::Superseded | Outcome::Cancelled => StatusState::Error,
+        Outcome::Reviewed => StatusState::Success,
+        Outcome::Skipped => StatusState::Skipped,
+        Outcome::Partial | Outcome::Deferred => StatusState::Unfinished,
+        Outcome::Failed => StatusState::Error,
+        Outcome::Superseded | Outcome::Cancelled => StatusState::Cancelled,
     };
     let description = match (review.outcome, report::tally(review)) {
         (Outcome::Reviewed, Some(tally)) => match report::coverage(&review.receipt) {
@@ -84,7 +85,7 @@ mod tests {
     use crate::review::{Coverage, FileCoverage, Receipt};
 
     #[test]
-    fn only_what_was_reviewed_is_green_and_a_quota_is_not_red() {
+    fn only_what_was_reviewed_is_good_and_a_quota_is_not_bad() {
         let review = |outcome, reason: Option<&str>| Review {
             job: "01J".into(),
             project: "acme/shop".into(),
@@ -99,19 +100,19 @@ mod tests {
             },
             retry_at_ms: None,
         };
-        let shown: Vec<(&str, String)> = Outcome::ALL
+        let shown: Vec<(StatusState, String)> = Outcome::ALL
             .into_iter()
             .map(|outcome| status(&review(outcome, Some("why").filter(|_| outcome != Outcome::Reviewed))))
-            .map(|status| (status.state.as_str(), status.description))
+            .map(|status| (status.state, status.description))
             .collect();
         let expected = [
-            ("success", "no findings; 1 file seen"),
-            ("pending", "not wholly reviewed (partial): why"),
-            ("success", "not reviewed (skipped): why"),
-            ("pending", "not reviewed yet (deferred): why"),
-            ("error", "not reviewed (failed): why"),
-            ("error", "not reviewed (superseded): why"),
-            ("error", "not reviewed (cancelled): why"),
+            (StatusState::Success, "no findings; 1 file seen"),
+            (StatusState::Unfinished, "not wholly reviewed (partial): why"),
+            (StatusState::Skipped, "not reviewed (skipped): why"),
+            (StatusState::Unfinished, "not reviewed yet (deferred): why"),
+            (StatusState::Error, "not reviewed (failed): why"),
+            (StatusState::Cancelled, "not reviewed (superseded): why"),
+            (StatusState::Cancelled, "not reviewed (cancelled): why"),
         ];
         assert_eq!(shown, expected.map(|(state, text)| (state, text.to_owned())));
     }

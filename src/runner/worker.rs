@@ -13,9 +13,8 @@ use crate::api::{Happening, Job, ReviewRequest};
 use crate::cage::{API_KEY, Cage, Wish};
 use crate::config::{Agent, Config};
 use crate::error::Fail;
-use crate::files;
-use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES};
-use crate::forge::{Forge, Token};
+use crate::forge::Forge;
+use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Outcome, Review, Setting};
 use crate::store::{Ending, Store, now_ms};
@@ -248,11 +247,12 @@ pub async fn in_scope(
 /// Where the pull request of a request is read and published: where the repository is known and there is a token.
 fn forge(host: &Host, config: &Config, request: &ReviewRequest, repo: Option<String>) -> Result<Option<GitHub>> {
     let Some(number) = request.pr else { return Ok(None) };
-    let token = token(host)?;
+    let github = &config.forge.github;
+    let credentials = credentials::find(host, github)?;
     let repo = request.repo.clone().or(repo);
     let post = request.post.unwrap_or(config.review.post) && !request.dry_run;
-    match (repo, token) {
-        (Some(repo), Some(token)) => Ok(Some(GitHub::new(config.forge.github.api_url.clone(), repo, token)?)),
+    match (repo, credentials) {
+        (Some(repo), Some(credentials)) => Ok(Some(GitHub::connect(host, github, repo, credentials)?)),
         (None, _) if post => bail!(
             Fail::new(format!("the review of pull request {number} is to be published, and nobody says where"))
                 .hint("name the repository: `--repo owner/name`, or `repo` in the agent's file")
@@ -262,22 +262,6 @@ fn forge(host: &Host, config: &Config, request: &ReviewRequest, repo: Option<Str
                 .hint(format!("`cicdctl secret set {TOKEN}` stores one; {} works, too", TOKEN_VARIABLES[1]))
         ),
         _ => Ok(None),
-    }
-}
-
-/// Read for each job, so that a new one is used at once.
-fn token(host: &Host) -> Result<Option<Token>> {
-    let variable = |name| host.variable(name).map(str::to_owned);
-    let found = match variable(TOKEN_VARIABLES[0]) {
-        Some(token) => Some(token),
-        None => files::read(&host.paths.credentials_dir().join(TOKEN))?.or_else(|| variable(TOKEN_VARIABLES[1])),
-    };
-    match found {
-        Some(text) => match Token::new(&text) {
-            Some(token) => Ok(Some(token)),
-            None => bail!(Fail::new("the token for GitHub has blanks or other characters in it that no token has")),
-        },
-        None => Ok(None),
     }
 }
 

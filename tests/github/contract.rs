@@ -96,7 +96,7 @@ async fn requests_and_answers_keep_to_githubs_description() {
     let pull = github.pull_request(42).await.unwrap();
     assert_eq!(github.pull_request(42).await.unwrap(), pull);
     let status = Status { state: StatusState::Pending, description: "x".repeat(500), url: None };
-    github.set_status(&pull.head_sha, &status).await.unwrap();
+    github.set_status(&pull.head_sha, &status, None).await.unwrap();
     // A leftover; a review; nothing new; comments singly; another summary.
     {
         let mut state = fake.state();
@@ -115,7 +115,7 @@ async fn requests_and_answers_keep_to_githubs_description() {
     github.publish(&pull, &review(&pull, vec![range]), 5).await.unwrap();
     let status =
         Status { state: StatusState::Success, description: "ok".into(), url: Some("https://x.example".into()) };
-    github.set_status(&pull.head_sha, &status).await.unwrap();
+    github.set_status(&pull.head_sha, &status, None).await.unwrap();
     {
         let state = fake.state();
         assert_eq!((state.reviews.len(), state.review_comments.len(), state.issue_comments.len()), (1, 3, 1));

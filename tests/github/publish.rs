@@ -336,7 +336,7 @@ async fn reading_goes_on_after_a_fault() {
     assert_eq!(github.pull_request(42).await.unwrap(), pull);
     let status = Status { state: StatusState::Success, description: "x".repeat(500), url: None };
     fake.fault(Fault::new("POST", "aaaa", 502));
-    github.set_status(&pull.head_sha, &status).await.unwrap();
+    github.set_status(&pull.head_sha, &status, None).await.unwrap();
     assert_eq!(fake.state().statuses.len(), 1);
 }
 

@@ -1,36 +1,46 @@
-//! GitHub, and its Enterprise Server: [`client`] speaks HTTP, [`publish`] decides what is posted, `post` carries it out.
+//! GitHub, and its Enterprise Server: [`credentials`] says who speaks, as a person or as an [`app`]; `client` speaks
+//! HTTP; `pulls` and `conversation` read; [`publish`] decides what is posted, `post` and [`checks`] carry it out.
 
+pub mod app;
+pub mod checks;
 mod client;
+mod conversation;
+pub mod credentials;
 mod post;
+mod proxy;
 pub mod publish;
+mod pulls;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hyper::Method;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{ChangedFile, Forge, ForgeError, Publication, PullRequest, Status, Token};
-use crate::config::ApiUrl;
+use super::{
+    Comment, Forge, ForgeError, Permission, Polled, Publication, PullRequest, Reaction, Status, StatusState, Thread,
+};
+use crate::config::{ApiUrl, GitHubConfig};
 use crate::git::Source;
+use crate::host::Host;
 use crate::plain;
 use crate::review::Review;
 use client::{Again, Client};
 
-/// Name of the secret with the token.
-pub const TOKEN: &str = "github-token";
-/// Variables that may hold it instead: the first before the secret, the second, which is often there for other
-/// programs, after it.
-pub const TOKEN_VARIABLES: [&str; 2] = ["CICD_GITHUB_TOKEN", "GITHUB_TOKEN"];
-/// What our statuses are called at a commit.
+pub use credentials::{APP_KEY, Credentials, TOKEN, TOKEN_VARIABLES};
+pub use proxy::Proxy;
+
+/// What our statuses and check runs are called at a commit.
 pub const CONTEXT: &str = "cicdctl/review";
 
-/// GitHub lists at most 3,000 files of a pull request.
-const MAX_FILE_PAGES: usize = 30;
 const MAX_PAGES: usize = 100;
 /// Longest description of a status.
 const MAX_DESCRIPTION: usize = 140;
@@ -43,8 +53,10 @@ pub struct GitHub {
     client: Client,
     api: ApiUrl,
     repo: String,
-    token: Token,
+    proxy: Proxy,
     me: OnceCell<User>,
+    /// Check runs were refused once; statuses take their place.
+    no_checks: AtomicBool,
 }
 
 impl fmt::Debug for GitHub {
@@ -54,16 +66,31 @@ impl fmt::Debug for GitHub {
 }
 
 impl GitHub {
+    /// The repository as this host reaches it: its configuration, its environment.
+    pub fn connect(
+        host: &Host,
+        config: &GitHubConfig,
+        repo: String,
+        credentials: Credentials,
+    ) -> anyhow::Result<GitHub> {
+        let api = credentials::api_url(host, config)?;
+        Ok(GitHub::by_way_of(credentials::proxy(host), api, repo, credentials)?)
+    }
+
     /// `repo` is `owner/name`.
-    pub fn new(api: ApiUrl, repo: String, token: Token) -> Result<GitHub> {
+    pub fn new(api: ApiUrl, repo: String, credentials: impl Into<Credentials>) -> Result<GitHub> {
+        GitHub::by_way_of(Proxy::default(), api, repo, credentials)
+    }
+
+    pub fn by_way_of(proxy: Proxy, api: ApiUrl, repo: String, credentials: impl Into<Credentials>) -> Result<GitHub> {
         if repo.split('/').count() != 2 || !crate::config::is_repo(&repo) {
             return Err(ForgeError::Other(format!(
                 "`{}` is no repository of GitHub: `owner/name`",
                 repo.escape_debug()
             )));
         }
-        let client = Client::new(api.clone(), token.clone())?;
-        Ok(GitHub { client, api, repo, token, me: OnceCell::new() })
+        let client = Client::new(api.clone(), repo.clone(), credentials.into(), &proxy)?;
+        Ok(GitHub { client, api, repo, proxy, me: OnceCell::new(), no_checks: AtomicBool::new(false) })
     }
 
     /// Another pause between writes, for servers without GitHub's limits.
@@ -75,95 +102,46 @@ impl GitHub {
         format!("/repos/{}{rest}", self.repo)
     }
 
-    async fn pull(&self, number: u64) -> Result<PullRequest> {
-        #[derive(Deserialize)]
-        struct Wire {
-            number: u64,
-            title: String,
-            #[serde(default)]
-            draft: bool,
-            state: String,
-            user: Option<User>,
-            head: Head,
-            base: Base,
-            #[serde(default)]
-            changed_files: u64,
-        }
-        #[derive(Deserialize)]
-        struct Head {
-            sha: String,
-            /// Null where the fork is gone.
-            repo: Option<Repo>,
-        }
-        #[derive(Deserialize)]
-        struct Base {
-            #[serde(rename = "ref")]
-            name: String,
-            sha: String,
-            repo: Option<Repo>,
-        }
-        #[derive(Deserialize, PartialEq)]
-        struct Repo {
-            id: u64,
-        }
-        let pull: Wire = self.client.get_if_changed(&self.path(&format!("/pulls/{number}"))).await?;
-        let sha = |sha: String| {
-            let valid = matches!(sha.len(), 40 | 64) && sha.chars().all(|c| c.is_ascii_hexdigit());
-            if valid {
-                Ok(sha)
-            } else {
-                Err(ForgeError::Other(format!("GitHub names a commit `{}`", sha.escape_debug())))
-            }
-        };
-        if pull.base.name.is_empty() || pull.base.name.starts_with('-') || pull.base.name.chars().any(char::is_control)
-        {
-            return Err(ForgeError::Other(format!("GitHub names a branch `{}`", pull.base.name.escape_debug())));
-        }
-        let author = pull.user.unwrap_or_default();
-        Ok(PullRequest {
-            number: pull.number,
-            title: plain::one_line(&pull.title, 300),
-            head_sha: sha(pull.head.sha)?,
-            base_sha: sha(pull.base.sha)?,
-            base_ref: pull.base.name,
-            draft: pull.draft,
-            state: pull.state,
-            author_is_bot: author.kind == Kind::Bot,
-            author: author.login,
-            from_fork: pull.head.repo.is_none() || pull.head.repo != pull.base.repo,
-            changed_files: pull.changed_files,
+    async fn git_source(&self) -> Result<Source> {
+        let server = self.api.server();
+        let token = self.client.token().await?;
+        let credentials = STANDARD.encode(format!("x-access-token:{}", token.reveal()));
+        let addresses = format!("{server}/");
+        let proxy = self.proxy.for_address(&server).map(|proxy| (addresses.clone(), proxy.to_owned()));
+        Ok(Source {
+            url: format!("{server}/{}.git", self.repo),
+            header: Some((addresses, format!("Authorization: Basic {credentials}"))),
+            proxy,
         })
     }
 
-    async fn files(&self, pull: &PullRequest) -> Result<Vec<ChangedFile>> {
-        #[derive(Deserialize)]
-        struct Wire {
-            filename: String,
-            previous_filename: Option<String>,
-            status: String,
-            patch: Option<String>,
+    /// A check run, where we may make one, and a commit status otherwise.
+    async fn say(&self, sha: &str, status: &Status, review: Option<&Review>) -> Result<()> {
+        if self.makes_checks().await? {
+            match self.check(sha, status, review).await {
+                Err(error @ (ForgeError::Forbidden(_) | ForgeError::NotFound(_))) => {
+                    tracing::debug!("{error}; a commit status takes the place of the check run");
+                    self.no_checks.store(true, Ordering::Relaxed);
+                }
+                said => return said,
+            }
         }
-        let path = self.path(&format!("/pulls/{}/files", pull.number));
-        let files: Vec<Wire> = self.client.pages(&path, MAX_FILE_PAGES).await?;
-        if (files.len() as u64) < pull.changed_files {
-            tracing::debug!(
-                "GitHub lists {} of {} files; findings in the others go to the summary",
-                files.len(),
-                pull.changed_files
-            );
-        }
-        let file = |Wire { filename, previous_filename, status, patch }| ChangedFile {
-            path: filename,
-            previous: previous_filename,
-            status,
-            patch,
-        };
-        Ok(files.into_iter().map(file).collect())
+        self.status(sha, status).await
+    }
+
+    /// Only Apps can make them, and the token of a workflow is that of one.
+    async fn makes_checks(&self) -> Result<bool> {
+        Ok(!self.no_checks.load(Ordering::Relaxed)
+            && match self.client.credentials() {
+                Credentials::Token(_) => false,
+                Credentials::Workflow(_) => true,
+                Credentials::App(_) => self.client.installation(None).await?.checks,
+            })
     }
 
     async fn status(&self, sha: &str, status: &Status) -> Result<()> {
         let mut body = json!({
-            "state": status.state.as_str(),
+            "state": status_word(status.state),
             "context": CONTEXT,
             "description": plain::one_line(&status.description, MAX_DESCRIPTION),
         });
@@ -179,13 +157,27 @@ impl GitHub {
     async fn me(&self) -> Result<&User> {
         self.me
             .get_or_try_init(|| async {
-                match self.client.get::<User>("/user").await {
-                    // Tokens of an installation may not ask; that of a workflow is the one such token there is here.
-                    Err(ForgeError::Forbidden(_)) => Ok(ACTIONS),
-                    answer => answer,
+                match self.client.credentials() {
+                    Credentials::App(app) => app.user(&self.client).await,
+                    Credentials::Token(_) | Credentials::Workflow(_) => match self.client.get::<User>("/user").await {
+                        // Tokens of an installation may not ask; that of a workflow is the one such token there is here.
+                        Err(ForgeError::Forbidden(_)) => Ok(ACTIONS),
+                        answer => answer,
+                    },
                 }
             })
             .await
+    }
+}
+
+/// A status has no neutral state. What is unfinished is yellow, as somebody has yet to see to it, and where the status is
+/// required it blocks the merge as red would. GitHub's `failure`, which blames the change, is not used: a review has no
+/// opinion on merging.
+fn status_word(state: StatusState) -> &'static str {
+    match state {
+        StatusState::Pending | StatusState::Unfinished => "pending",
+        StatusState::Success | StatusState::Skipped => "success",
+        StatusState::Error | StatusState::Cancelled => "error",
     }
 }
 
@@ -194,21 +186,45 @@ impl Forge for GitHub {
         &self.repo
     }
 
-    fn source(&self) -> Source {
-        let server = self.api.server();
-        let credentials = base64(format!("x-access-token:{}", self.token.reveal()).as_bytes());
-        Source {
-            url: format!("{server}/{}.git", self.repo),
-            header: Some((format!("{server}/"), format!("Authorization: Basic {credentials}"))),
-        }
+    fn source(&self) -> BoxFuture<'_, Result<Source>> {
+        self.git_source().boxed()
     }
 
     fn pull_request(&self, number: u64) -> BoxFuture<'_, Result<PullRequest>> {
         self.pull(number).boxed()
     }
 
-    fn set_status<'a>(&'a self, sha: &'a str, status: &'a Status) -> BoxFuture<'a, Result<()>> {
-        self.status(sha, status).boxed()
+    fn open_pull_requests<'a>(&'a self, etag: Option<&'a str>) -> BoxFuture<'a, Result<Polled>> {
+        self.open_pulls(etag).boxed()
+    }
+
+    fn permission<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Result<Permission>> {
+        self.permission_of(user).boxed()
+    }
+
+    fn conversation(&self, number: u64) -> BoxFuture<'_, Result<Vec<Thread>>> {
+        self.threads(number).boxed()
+    }
+
+    fn comments(&self, number: u64, since: Option<Timestamp>) -> BoxFuture<'_, Result<Vec<Comment>>> {
+        self.issue_comments(number, since).boxed()
+    }
+
+    fn react(&self, comment: u64, reaction: Reaction) -> BoxFuture<'_, Result<()>> {
+        self.react_to(comment, reaction).boxed()
+    }
+
+    fn update_finding_comment<'a>(&'a self, id: u64, body: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.rewrite(id, body).boxed()
+    }
+
+    fn set_status<'a>(
+        &'a self,
+        sha: &'a str,
+        status: &'a Status,
+        review: Option<&'a Review>,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.say(sha, status, review).boxed()
     }
 
     fn publish<'a>(
@@ -237,42 +253,22 @@ enum Kind {
     Other,
 }
 
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let six = (bits >> (18 - 6 * place)) & 63;
-            text.push(if place > chunk.len() { '=' } else { char::from(ALPHABET[six as usize]) });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forge::Token;
 
     fn github(api: &str) -> GitHub {
         GitHub::new(api.parse().unwrap(), "acme/shop".into(), Token::new("canary-4711").unwrap()).unwrap()
     }
 
-    #[test]
-    fn base64_as_the_rfc_has_it() {
-        for (text, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(text.as_bytes()), coded);
-        }
-    }
-
     #[tokio::test]
     async fn git_gets_the_token_for_the_server_alone() {
-        let source = github("http://127.0.0.1:9/api/v3").source();
+        let source = github("http://127.0.0.1:9/api/v3").source().await.unwrap();
         assert_eq!(source.url, "http://127.0.0.1:9/acme/shop.git");
         let (addresses, header) = source.header.clone().unwrap();
         assert_eq!(addresses, "http://127.0.0.1:9/");
-        assert_eq!(header, format!("Authorization: Basic {}", base64(b"x-access-token:canary-4711")));
+        assert_eq!(header, format!("Authorization: Basic {}", STANDARD.encode("x-access-token:canary-4711")));
         assert!(!format!("{source:?}").contains("Basic"));
     }
 

@@ -78,6 +78,11 @@ pub fn summary(review: &Review, inline: &HashSet<String>) -> String {
     format!("{} {} -->\n{}", marker(SUMMARY, review), digest, summary_text(review, inline))
 }
 
+/// The same for a check run, which shows some findings as marks at their lines.
+pub fn check_summary(review: &Review, marked: &[&Finding]) -> String {
+    summary_text(review, &marked.iter().map(|finding| finding.fingerprint.clone()).collect())
+}
+
 /// What a review is posted with; its comments say the rest.
 pub fn review_body(review: &Review, comments: &[Comment]) -> String {
     let head = review.receipt.head_sha.as_deref().unwrap_or_default();
