@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use cicdctl::diff::{Diff, FileDiff, FileStatus, Hunk, Line, LineKind};
 use cicdctl::engine::{
-    self, Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, EngineSpec, Progress, Workplace,
+    self, Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, EngineSpec, ErrorKind, Progress, Workplace,
 };
 use cicdctl::finding::Severity;
 use serde_json::{Value, json};
@@ -298,7 +298,7 @@ async fn a_refused_key_ends_it_at_once() {
     let Some(program) = claude() else { return };
     let error = json!({"error": {"status": 401, "type": "authentication_error", "message": format!("invalid {KEY}")}});
     let run = review(program, json!({"default": error})).await;
-    assert!(matches!(run.end, Err(EngineError::Unauthenticated { .. })), "{:?}", run.end);
+    assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Unauthenticated, .. })), "{:?}", run.end);
     assert!(run.took < Duration::from_secs(8), "it would go on for minutes");
 }
 
@@ -307,7 +307,7 @@ async fn a_key_without_permission_is_unauthenticated() {
     let Some(program) = claude() else { return };
     let error = json!({"error": {"status": 403, "type": "permission_error", "message": format!("not with {KEY}")}});
     let run = review(program, json!({"default": error})).await;
-    assert!(matches!(run.end, Err(EngineError::Unauthenticated { .. })), "{:?}", run.end);
+    assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Unauthenticated, .. })), "{:?}", run.end);
 }
 
 #[tokio::test]
@@ -315,7 +315,7 @@ async fn quota_and_overload_are_deferred() {
     let Some(program) = claude() else { return };
     let error = json!({"error": {"status": 429, "type": "rate_limit_error", "message": "slow down"}});
     let run = review(program.clone(), json!({"default": error})).await;
-    assert!(matches!(run.end, Err(EngineError::Deferred { .. })), "{:?}", run.end);
+    assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Deferred { .. }, .. })), "{:?}", run.end);
     let waits = run.events.iter().filter(|event| matches!(event, Progress::Waiting { .. })).count();
     assert_eq!(waits, 4, "{:?}", run.events);
 
@@ -327,7 +327,7 @@ async fn quota_and_overload_are_deferred() {
     let error = json!({"error": {"status": 529, "type": "overloaded_error", "message": "Overloaded",
         "headers": {"retry-after": "30"}}});
     let run = review_within(program, json!({"default": error}), limits(60, 60, 6)).await;
-    assert!(matches!(run.end, Err(EngineError::Deferred { .. })), "{:?}", run.end);
+    assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Deferred { .. }, .. })), "{:?}", run.end);
     assert!(run.took < Duration::from_secs(12), "{:?}", run.took);
 }
 
@@ -349,7 +349,7 @@ async fn garbage_from_the_api_is_a_failure() {
         (json!({"text": "and so on", "stop_reason": "max_tokens"}), "output limit"),
     ] {
         let run = review(program.clone(), json!({"default": reply})).await;
-        assert!(matches!(run.end, Err(EngineError::Failed { .. })), "{reply}: {:?}", run.end);
+        assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Failed, .. })), "{reply}: {:?}", run.end);
         assert!(run.cause().contains(words), "{reply}: {}", run.cause());
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::api::{Happening, ReviewRequest, Stage};
 use crate::cage::{Cage, Input, Order, Wish};
 use crate::config::{Config, EngineName};
-use crate::engine::{Bundle, ClaudeSpec, CommandSpec, EngineError, EngineSpec};
+use crate::engine::{Bundle, ClaudeSpec, CommandSpec, EngineSpec, ErrorKind};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror, Repository};
@@ -233,26 +233,26 @@ async fn steps(
     let report = match end.result {
         Ok(report) => report,
         Err(error) => {
-            review.receipt.engine =
-                Some(EngineUsed { name: name_of(&input.spec).as_str().to_owned(), ..Default::default() });
+            let named = || EngineUsed { name: name_of(&input.spec).as_str().to_owned(), ..Default::default() };
+            review.receipt.engine = Some(error.used.as_deref().cloned().unwrap_or_else(named));
             not_seen(&mut review.receipt, "the engine did not finish");
-            (review.outcome, review.reason) = match &error {
-                EngineError::Deferred { retry_after: Some(secs), .. } => {
+            (review.outcome, review.reason) = match error.kind {
+                ErrorKind::Deferred { retry_after: Some(secs) } => {
                     let again =
-                        jiff::Timestamp::from_millisecond(store::now_ms() + i64::try_from(*secs).unwrap_or(0) * 1000);
+                        jiff::Timestamp::from_millisecond(store::now_ms() + i64::try_from(secs).unwrap_or(0) * 1000);
                     let again = again.map_or(String::new(), |again| format!("; try again after {again:.0}"));
                     (Outcome::Deferred, Some(format!("{error}{again}")))
                 }
-                EngineError::Deferred { .. } => (Outcome::Deferred, Some(error.to_string())),
+                ErrorKind::Deferred { .. } => (Outcome::Deferred, Some(error.to_string())),
                 // A key that is stored is given to nobody else.
-                EngineError::Unauthenticated { .. } if !matches!(input.spec, EngineSpec::Claude(_)) => {
+                ErrorKind::Unauthenticated if !matches!(input.spec, EngineSpec::Claude(_)) => {
                     (Outcome::Failed, Some(error.to_string()))
                 }
-                EngineError::Unauthenticated { .. } => (
+                ErrorKind::Unauthenticated => (
                     Outcome::Failed,
                     Some(format!("{error}; `cicdctl secret set {}` stores a key", crate::cage::API_KEY.0)),
                 ),
-                EngineError::Failed { .. } => (Outcome::Failed, Some(error.to_string())),
+                ErrorKind::Failed => (Outcome::Failed, Some(error.to_string())),
             };
             return Ok(());
         }

@@ -57,7 +57,7 @@ pub async fn run(
             .map_err(|error| failed(format!("could not write `{}`: {error}", instructions.display())))?;
     }
 
-    let mut stream = Stream::new(&workplace.checkout);
+    let mut stream = Stream::new(&workplace.checkout, probe.version.clone());
     let ended = process::run(
         Program {
             path: spec.program.clone(),
@@ -74,7 +74,6 @@ pub async fn run(
     .map_err(|error| failed(error.to_string()))?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let mut report = stream.outcome(ended.end, &redactor.text(&ended.stderr), now)?;
-    report.used.version = report.used.version.or(probe.version);
     report.notes.extend(
         probe
             .missing
@@ -234,6 +233,7 @@ fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::ErrorKind;
     use crate::engine::tests::{bundle, workplace};
     use crate::finding::Draft;
 
@@ -350,7 +350,7 @@ mod tests {
         let place = workplace();
         let end = run(spec, &bundle(), &place.workplace, &Redactor::new(None), &mut |_| ()).await;
         match end {
-            Err(EngineError::Failed { cause }) => cause,
+            Err(EngineError { kind: ErrorKind::Failed, cause, .. }) => cause,
             other => panic!("not a failure: {other:?}"),
         }
     }
