@@ -57,9 +57,15 @@ pub struct CommandSpec {
 pub struct ClaudeSpec {
     /// Absolute path of the `claude` executable.
     pub program: PathBuf,
+    /// The version it must have, where one is pinned (`2.1.330`).
+    pub version: Option<String>,
     pub model: Option<String>,
+    /// Of each call.
     pub max_turns: u32,
+    /// US dollars for all calls together.
     pub max_budget_usd: f64,
+    /// Findings of high and critical severity get a second look, which may refute them.
+    pub refute: bool,
     pub base_url: Option<String>,
     pub deadlines: Deadlines,
 }

@@ -362,6 +362,8 @@ fn engine(name: EngineName, setting: &Setting<'_>) -> Result<EngineSpec> {
             let program = program.canonicalize().with_context(|| format!("could not find `{}`", program.display()))?;
             EngineSpec::Claude(ClaudeSpec {
                 program,
+                version: claude.version.clone(),
+                refute: config.review.refute,
                 model: claude.model.clone(),
                 max_turns: claude.max_turns,
                 max_budget_usd: claude.max_budget_usd,

@@ -35,8 +35,9 @@ pub struct Stream {
     api_error: Option<String>,
     /// When the quota is there again, in seconds since 1970.
     resets_at: Option<u64>,
-    /// The last `result` line; the only thing that counts in the end.
+    /// The last `result` line; the only thing that counts in the end. There is no more than one in a good run.
     result: Option<Value>,
+    results: usize,
     /// What was used by then, as far as it shows before the result: for a run that never comes to one.
     heard: Heard,
     lines: usize,
@@ -102,6 +103,7 @@ impl Stream {
             api_error: None,
             resets_at: None,
             result: None,
+            results: 0,
             heard: Heard::default(),
             lines: 0,
             garbage: 0,
@@ -133,7 +135,10 @@ impl Stream {
                 Some("message_delta") => self.heard.grow(&event["event"]["usage"]),
                 _ => {}
             },
-            (Some("result"), _) => self.result = Some(event),
+            (Some("result"), _) => {
+                self.results += 1;
+                self.result = Some(event);
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -233,10 +238,20 @@ impl Stream {
 
     /// What it all comes to. `now` is in seconds since 1970; `stderr` must have been cleaned of the key.
     pub fn outcome(self, end: End, stderr: &str, now: u64) -> Result<EngineReport, EngineError> {
-        self.review(end, stderr, now).map_err(|error| error.having_used(self.used()))
+        let report = self.answer(end, stderr, now).and_then(|(result, answer)| self.report(result, answer));
+        report.map_err(|error| error.having_used(self.used()))
     }
 
-    fn review(&self, end: End, stderr: &str, now: u64) -> Result<EngineReport, EngineError> {
+    /// The same, for an answer by another schema than that of findings.
+    pub fn plain_outcome(self, end: End, stderr: &str, now: u64) -> Result<(Value, EngineUsed), EngineError> {
+        match self.answer(end, stderr, now) {
+            Ok((_, answer)) => Ok((answer.clone(), self.used())),
+            Err(error) => Err(error.having_used(self.used())),
+        }
+    }
+
+    /// The result and the answer in it, where both are whole.
+    fn answer(&self, end: End, stderr: &str, now: u64) -> Result<(&Value, &Value), EngineError> {
         if let Some(reason) = &self.refused {
             return Err(EngineError::unauthenticated(format!("the key was refused: {reason}")));
         }
@@ -262,7 +277,10 @@ impl Stream {
             Value::Null => return Err(failed(no_answer(result))),
             answer => answer,
         };
-        self.report(result, answer)
+        if self.results > 1 {
+            return Err(failed(format!("Claude Code gave {} results to one question", self.results)));
+        }
+        Ok((result, answer))
     }
 
     fn report(&self, result: &Value, answer: &Value) -> Result<EngineReport, EngineError> {
@@ -304,7 +322,7 @@ impl Stream {
                     turns: result["num_turns"].as_u64().and_then(|turns| u32::try_from(turns).ok()),
                     input_tokens,
                     output_tokens,
-                    cost_usd: result["total_cost_usd"].as_f64(),
+                    cost_usd: cost(result),
                     ..named
                 }
             }
@@ -392,9 +410,24 @@ impl Stream {
     }
 }
 
-/// Tokens in and out. `modelUsage` also knows those of answers that ended the run; `usage` leaves them out.
+/// What each model did in this run. In a session that was resumed, `total_cost_usd` and `modelUsage` also count the runs
+/// before; older versions have nothing else.
+fn models(result: &Value) -> Vec<&Value> {
+    let of_this_run = result["model_usage_since_last_result"].as_object();
+    of_this_run.or(result["modelUsage"].as_object()).into_iter().flat_map(|models| models.values()).collect()
+}
+
+/// US dollars.
+fn cost(result: &Value) -> Option<f64> {
+    match &result["model_usage_since_last_result"] {
+        Value::Object(_) => Some(models(result).iter().filter_map(|model| model["costUSD"].as_f64()).sum()),
+        _ => result["total_cost_usd"].as_f64(),
+    }
+}
+
+/// Tokens in and out. `usage` leaves out those of answers that ended the run.
 fn tokens(result: &Value) -> [Option<u64>; 2] {
-    let models: Vec<_> = result["modelUsage"].as_object().into_iter().flat_map(|models| models.values()).collect();
+    let models = models(result);
     let of_models = |names: &[&str]| models.iter().map(|model| count(model, names)).sum();
     match (models.as_slice(), &result["usage"]) {
         ([], usage @ Value::Object(_)) => [Some(count(usage, &INPUT)), Some(count(usage, &OUTPUT))],
@@ -421,7 +454,7 @@ fn said(result: &Value) -> String {
 
 /// What a run has cost that brought nothing.
 fn spent(result: &Value) -> String {
-    match (result["num_turns"].as_u64(), result["total_cost_usd"].as_f64()) {
+    match (result["num_turns"].as_u64(), cost(result)) {
         (Some(turns), Some(cost)) if cost > 0.0 => {
             format!(" ({turns} turn{}, ${cost:.4})", if turns == 1 { "" } else { "s" })
         }
@@ -653,6 +686,13 @@ mod tests {
         assert_eq!((budget.turns, budget.cost_usd), (Some(1), Some(0.22)));
         assert_eq!((budget.input_tokens, budget.output_tokens), (Some(100_000), Some(2000)));
         assert_eq!(used("err-529").cost_usd, Some(0.0));
+
+        // The second run of a session, without what the first one cost.
+        let resumed = replay_named("resume-2-second").outcome.unwrap().used;
+        assert_eq!(
+            (resumed.input_tokens, resumed.output_tokens, resumed.cost_usd),
+            (Some(100), Some(20), Some(0.0004))
+        );
 
         // Ended before it named a price: the tokens of the answers that had begun.
         let run = recordings().into_iter().find(|run| run["name"] == "success-structured-partial").unwrap();
