@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use cicdctl::diff::{Diff, FileDiff, FileStatus, Hunk, Line, LineKind};
 use cicdctl::engine::{
-    self, Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, EngineSpec, Progress, Workplace,
+    self, Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, EngineSpec, ErrorKind, Progress, Workplace,
 };
 use cicdctl::finding::Severity;
 use serde_json::{Value, json};
@@ -169,6 +169,16 @@ async fn review_within(program: PathBuf, script: Value, deadlines: Deadlines) ->
 }
 
 async fn review_of(bundle: Bundle, program: PathBuf, script: Value, deadlines: Deadlines) -> Run {
+    review_with(bundle, program, script, deadlines, |_| ()).await
+}
+
+async fn review_with(
+    bundle: Bundle,
+    program: PathBuf,
+    script: Value,
+    deadlines: Deadlines,
+    change: impl FnOnce(&mut ClaudeSpec),
+) -> Run {
     let root = tempfile::tempdir().unwrap();
     let script = script.to_string().replace("ROOT", root.path().to_str().unwrap());
     let api = Api::start(root.path(), &serde_json::from_str(&script).unwrap());
@@ -180,14 +190,18 @@ async fn review_of(bundle: Bundle, program: PathBuf, script: Value, deadlines: D
     };
     fs::create_dir(&workplace.scratch).unwrap();
     fs::create_dir(&workplace.engine_home).unwrap();
-    let spec = EngineSpec::Claude(ClaudeSpec {
+    let mut spec = ClaudeSpec {
         program,
+        version: None,
+        refute: false,
         model: Some("claude-sonnet-5-5".to_owned()),
         max_turns: 10,
         max_budget_usd: 2.0,
         base_url: Some(api.url.clone()),
         deadlines,
-    });
+    };
+    change(&mut spec);
+    let spec = EngineSpec::Claude(spec);
     let mut events = Vec::new();
     let before = Instant::now();
     let end = engine::run(&spec, &bundle, &workplace, &mut |event| events.push(event)).await;
@@ -259,6 +273,104 @@ async fn a_review_with_findings() {
     assert!(home.is_dir() && !home.join("projects").exists());
 }
 
+/// A review with one grave finding, whose second look is answered with `reply`.
+async fn with_a_second_look(program: PathBuf, reply: Value) -> Run {
+    let script = json!({"rules": [{"match": {"body": "Try to refute each"}, "reply": reply}], "default": answer()});
+    let run = review_with(bundle(), program, script, limits(60, 60, 120), |spec| spec.refute = true).await;
+    // Whatever it says: the review stands, and both calls are paid.
+    assert!(run.end.is_ok(), "{:?}", run.end);
+    run
+}
+
+#[tokio::test]
+async fn a_second_look_refutes() {
+    let Some(program) = claude() else { return };
+    let verdict = |verdict: &str| {
+        json!({"structured": {"verdicts": [{"id": "F1", "verdict": verdict, "reason": "src/main.rs:1 checks it"}]},
+            "usage": {"input_tokens": 1000, "output_tokens": 50}})
+    };
+    let run = with_a_second_look(program.clone(), verdict("refuted")).await;
+    let report = run.end.as_ref().unwrap();
+    assert_eq!(report.drafts, []);
+    assert_eq!(
+        report.notes,
+        ["a second look refuted `Index out of bounds` (high in src/main.rs:3): src/main.rs:1 checks it"]
+    );
+    assert_eq!((report.used.input_tokens, report.used.output_tokens), (Some(3000), Some(150)));
+    let requests = run.messages();
+    assert_eq!(requests.len(), 2);
+    let second = requests[1]["body"].to_string();
+    for expected in ["INSTRUCTIONS-CANARY", "Index out of bounds", "// @secret.txt @/etc/hostname"] {
+        assert!(second.contains(expected), "{expected} is missing");
+    }
+    for unwanted in ["MENTIONED-CANARY", "MEMORY-CANARY", "Review the change below", KEY] {
+        assert!(!second.contains(unwanted), "{unwanted} was sent");
+    }
+
+    let run = with_a_second_look(program.clone(), verdict("confirmed")).await;
+    assert_eq!(run.end.as_ref().unwrap().drafts[0].severity, Severity::High);
+    assert_eq!(run.end.unwrap().notes, [""; 0]);
+    let run = with_a_second_look(program, verdict("unsure")).await;
+    assert_eq!(run.end.unwrap().drafts[0].severity, Severity::Medium);
+}
+
+#[tokio::test]
+async fn a_second_look_that_fails_changes_nothing() {
+    let Some(program) = claude() else { return };
+    for (reply, words) in [
+        (json!({"error": {"status": 401, "type": "authentication_error", "message": "no"}}), "the key was refused"),
+        (json!({"error": {"status": 429, "type": "rate_limit_error", "message": "slow"}}), "quota or overload"),
+        (json!({"text": "All refuted."}), "not answer in the form asked for"),
+        (json!({"structured": {"verdicts": "all refuted"}}), "form asked for"),
+        (json!({"structured": {"verdicts": [{"id": "F9", "verdict": "refuted", "reason": "r"}]}}), "no single verdict"),
+    ] {
+        let run = with_a_second_look(program.clone(), reply).await;
+        let report = run.end.unwrap();
+        assert_eq!((report.drafts.len(), report.drafts[0].severity), (1, Severity::High));
+        assert!(report.notes.len() == 1 && report.notes[0].contains(words), "{words}: {:?}", report.notes);
+    }
+}
+
+#[tokio::test]
+async fn both_looks_stay_within_the_budget() {
+    let Some(program) = claude() else { return };
+    // $0.05 at $2 and $10 for a million tokens, so 4 cents are left of 9.
+    let mut first = answer();
+    first["usage"] = json!({"input_tokens": 20000, "output_tokens": 1000});
+    let run = |budget: f64| {
+        let script = json!({"default": first});
+        review_with(bundle(), program.clone(), script, limits(60, 60, 120), move |spec| {
+            (spec.refute, spec.max_budget_usd) = (true, budget);
+        })
+    };
+    let poor = run(0.09).await;
+    assert_eq!(poor.end.as_ref().unwrap().notes, ["no second look at 1 grave finding: $0.04 of $0.09 are left"]);
+    assert_eq!(poor.messages().len(), 1);
+    // The second one answers at that price and not by its schema, again and again, until its part is used up.
+    let rich = run(0.12).await;
+    let report = rich.end.as_ref().unwrap();
+    assert!(report.notes[0].contains("the budget of this review is used up"), "{:?}", report.notes);
+    let cost = report.used.cost_usd.unwrap();
+    assert!((0.12..0.12 + 0.05 + 1e-9).contains(&cost), "the cap and at most one answer more: {cost}");
+    assert_eq!(report.drafts.len(), 1);
+}
+
+#[tokio::test]
+async fn another_version_than_the_pinned_one_is_refused_before_anything_is_paid() {
+    let Some(program) = claude() else { return };
+    let pinned = |version: &'static str| {
+        review_with(bundle(), program.clone(), json!({"default": answer()}), limits(60, 60, 120), move |spec| {
+            spec.version = Some(version.to_owned());
+        })
+    };
+    let run = pinned("2.0.1").await;
+    assert!(run.cause().contains("and only 2.0.1 is to be used: install that one"), "{}", run.cause());
+    assert_eq!(run.requests.len(), 0);
+    let version = run.end.unwrap_err().used.unwrap().version.unwrap();
+    let run = pinned(String::leak(version)).await;
+    assert!(run.end.is_ok(), "{:?}", run.end);
+}
+
 #[tokio::test]
 async fn tools_are_told_and_stay_in_the_checkout() {
     let Some(program) = claude() else { return };
@@ -298,7 +410,7 @@ async fn a_refused_key_ends_it_at_once() {
     let Some(program) = claude() else { return };
     let error = json!({"error": {"status": 401, "type": "authentication_error", "message": format!("invalid {KEY}")}});
     let run = review(program, json!({"default": error})).await;
-    assert!(matches!(run.end, Err(EngineError::Unauthenticated { .. })), "{:?}", run.end);
+    assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Unauthenticated, .. })), "{:?}", run.end);
     assert!(run.took < Duration::from_secs(8), "it would go on for minutes");
 }
 
@@ -307,7 +419,7 @@ async fn a_key_without_permission_is_unauthenticated() {
     let Some(program) = claude() else { return };
     let error = json!({"error": {"status": 403, "type": "permission_error", "message": format!("not with {KEY}")}});
     let run = review(program, json!({"default": error})).await;
-    assert!(matches!(run.end, Err(EngineError::Unauthenticated { .. })), "{:?}", run.end);
+    assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Unauthenticated, .. })), "{:?}", run.end);
 }
 
 #[tokio::test]
@@ -315,7 +427,7 @@ async fn quota_and_overload_are_deferred() {
     let Some(program) = claude() else { return };
     let error = json!({"error": {"status": 429, "type": "rate_limit_error", "message": "slow down"}});
     let run = review(program.clone(), json!({"default": error})).await;
-    assert!(matches!(run.end, Err(EngineError::Deferred { .. })), "{:?}", run.end);
+    assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Deferred { .. }, .. })), "{:?}", run.end);
     let waits = run.events.iter().filter(|event| matches!(event, Progress::Waiting { .. })).count();
     assert_eq!(waits, 4, "{:?}", run.events);
 
@@ -327,7 +439,7 @@ async fn quota_and_overload_are_deferred() {
     let error = json!({"error": {"status": 529, "type": "overloaded_error", "message": "Overloaded",
         "headers": {"retry-after": "30"}}});
     let run = review_within(program, json!({"default": error}), limits(60, 60, 6)).await;
-    assert!(matches!(run.end, Err(EngineError::Deferred { .. })), "{:?}", run.end);
+    assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Deferred { .. }, .. })), "{:?}", run.end);
     assert!(run.took < Duration::from_secs(12), "{:?}", run.took);
 }
 
@@ -349,7 +461,7 @@ async fn garbage_from_the_api_is_a_failure() {
         (json!({"text": "and so on", "stop_reason": "max_tokens"}), "output limit"),
     ] {
         let run = review(program.clone(), json!({"default": reply})).await;
-        assert!(matches!(run.end, Err(EngineError::Failed { .. })), "{reply}: {:?}", run.end);
+        assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Failed, .. })), "{reply}: {:?}", run.end);
         assert!(run.cause().contains(words), "{reply}: {}", run.cause());
     }
 }

@@ -183,7 +183,7 @@ async fn in_unit(
             }
             cause_of(&state, order.limits)
         };
-        return Ok(Some(End { result: Err(EngineError::Failed { cause }), used, peak_memory: state.memory_peak }));
+        return Ok(Some(End { result: Err(EngineError::failed(cause)), used, peak_memory: state.memory_peak }));
     }
 }
 
@@ -321,7 +321,7 @@ async fn as_child(
             )
         }
     };
-    Ok(Some(End { result: Err(EngineError::Failed { cause }), used, peak_memory: None }))
+    Ok(Some(End { result: Err(EngineError::failed(cause)), used, peak_memory: None }))
 }
 
 fn read_output(dir: &Path) -> Result<Option<Output>> {

@@ -181,6 +181,8 @@ pub struct ReviewConfig {
     pub post: bool,
     /// How many findings stand at their lines, the gravest; the summary has the others.
     pub max_inline: u32,
+    /// The engine `claude` looks a second time at findings of high and critical severity, and drops what it refutes.
+    pub refute: bool,
 }
 
 impl Default for ReviewConfig {
@@ -193,6 +195,7 @@ impl Default for ReviewConfig {
             instructions: String::new(),
             post: false,
             max_inline: 5,
+            refute: true,
         }
     }
 }
@@ -228,10 +231,12 @@ pub struct EngineConfig {
 pub struct ClaudeConfig {
     /// The `claude` executable; looked for on PATH and in `~/.local/bin` where it is not set.
     pub program: Option<PathBuf>,
+    /// The only version that is used, as `claude --version` says it; any where it is not set.
+    pub version: Option<String>,
     /// Model id; the engine's own default where it is not set.
     pub model: Option<String>,
     pub max_turns: u32,
-    /// US dollars for one review.
+    /// US dollars for one review, second look included.
     pub max_budget_usd: f64,
     /// Another address of the Messages API.
     pub base_url: Option<String>,
@@ -239,7 +244,7 @@ pub struct ClaudeConfig {
 
 impl Default for ClaudeConfig {
     fn default() -> Self {
-        ClaudeConfig { program: None, model: None, max_turns: 30, max_budget_usd: 2.0, base_url: None }
+        ClaudeConfig { program: None, version: None, model: None, max_turns: 30, max_budget_usd: 2.0, base_url: None }
     }
 }
 

@@ -164,6 +164,11 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     if !(config.engine.claude.max_budget_usd.is_finite() && config.engine.claude.max_budget_usd > 0.0) {
         return Err(("engine.claude.max_budget_usd", "it must be above 0".into()));
     }
+    if let Some(version) = &config.engine.claude.version
+        && (version.is_empty() || version.contains(|c: char| c.is_whitespace() || c.is_control()))
+    {
+        return Err(("engine.claude.version", "write it as `claude --version` begins, such as 2.1.330".into()));
+    }
     if config.review.max_inline > MAX_INLINE {
         return Err(("review.max_inline", format!("at most {MAX_INLINE}: a forge refuses reviews with many comments")));
     }
@@ -278,7 +283,7 @@ mod tests {
         let uncommented: String = super::super::starter()
             .lines()
             .filter(|line| {
-                !["#program", "#model", "#argv", "#api_url", "#app_id", "#HTTPS_PROXY", "#exclude"]
+                !["#program", "#version", "#model", "#argv", "#api_url", "#app_id", "#HTTPS_PROXY", "#exclude"]
                     .iter()
                     .any(|key| line.starts_with(key))
             })

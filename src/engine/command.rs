@@ -69,13 +69,10 @@ fn outcome(program: &str, end: End, stdout: &[u8], stderr: &str, checkout: &Path
     match end {
         End::Exited(0 | 1) => {}
         End::Exited(75) => {
-            return Err(EngineError::Deferred {
-                cause: cause("asks to be tried again later (exit status 75)"),
-                retry_after: None,
-            });
+            return Err(EngineError::deferred(cause("asks to be tried again later (exit status 75)"), None));
         }
         End::Exited(77) => {
-            return Err(EngineError::Unauthenticated { cause: cause("has no valid credentials (exit status 77)") });
+            return Err(EngineError::unauthenticated(cause("has no valid credentials (exit status 77)")));
         }
         _ => return Err(failed(cause(&end.to_string()))),
     }
@@ -136,8 +133,8 @@ fn words(value: Option<Value>, key: &str) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Deadlines;
     use crate::engine::tests::{bundle, workplace};
+    use crate::engine::{Deadlines, ErrorKind};
     use std::time::Duration;
 
     const FINDING: &str =
@@ -149,7 +146,7 @@ mod tests {
 
     fn cause(end: Result<EngineReport, EngineError>) -> String {
         match end {
-            Err(EngineError::Failed { cause }) => cause,
+            Err(EngineError { kind: ErrorKind::Failed, cause, .. }) => cause,
             other => panic!("not a failure: {other:?}"),
         }
     }
@@ -193,8 +190,8 @@ mod tests {
         for code in [2, 3, 64, 70, 74, 76, 78, 101, 126, 127, 137, 143] {
             assert!(cause(after(code, &format!("[{FINDING}]"))).ends_with(&format!("exit status {code}")));
         }
-        assert!(matches!(after(75, "[]"), Err(EngineError::Deferred { .. })));
-        assert!(matches!(after(77, "[]"), Err(EngineError::Unauthenticated { .. })));
+        assert_eq!(after(75, "[]").unwrap_err().kind, ErrorKind::Deferred { retry_after: None });
+        assert_eq!(after(77, "[]").unwrap_err().kind, ErrorKind::Unauthenticated);
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn sort(drafts: Vec<Result<Draft, String>>, checkout: &Path) -> Result<(Vec<Draf
     }
     if good.is_empty() {
         let which = if count == 1 { "the only finding is".to_owned() } else { format!("all {count} findings are") };
-        return Err(EngineError::Failed { cause: format!("{which} malformed: {reasons}") });
+        return Err(EngineError::failed(format!("{which} malformed: {reasons}")));
     }
     Ok((good, Some(format!("{} of {count} findings malformed and dropped: {reasons}", bad.len()))))
 }

@@ -57,9 +57,15 @@ pub struct CommandSpec {
 pub struct ClaudeSpec {
     /// Absolute path of the `claude` executable.
     pub program: PathBuf,
+    /// The version it must have, where one is pinned (`2.1.330`).
+    pub version: Option<String>,
     pub model: Option<String>,
+    /// Of each call.
     pub max_turns: u32,
+    /// US dollars for all calls together.
     pub max_budget_usd: f64,
+    /// Findings of high and critical severity get a second look, which may refute them.
+    pub refute: bool,
     pub base_url: Option<String>,
     pub deadlines: Deadlines,
 }
@@ -123,19 +129,46 @@ pub struct EngineReport {
     pub incomplete: Option<String>,
 }
 
-/// Why an engine handed back nothing that may be called a review.
+/// Why an engine handed back nothing that may be called a review, and what it has used all the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{cause}")]
+pub struct EngineError {
+    #[serde(flatten)]
+    pub kind: ErrorKind,
+    pub cause: String,
+    /// As far as it is known. Without a price but with tokens, it was ended before it named one: then what it may have
+    /// cost is anything up to its budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Box<EngineUsed>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "lowercase")]
-pub enum EngineError {
+pub enum ErrorKind {
     /// Quota or overload; `retry_after` in seconds where the API named a time.
-    #[error("{cause}")]
-    Deferred { cause: String, retry_after: Option<u64> },
+    Deferred { retry_after: Option<u64> },
     /// Credentials are missing or refused.
-    #[error("{cause}")]
-    Unauthenticated { cause: String },
+    Unauthenticated,
     /// Anything else: crash, deadline, garbage, refusal.
-    #[error("{cause}")]
-    Failed { cause: String },
+    Failed,
+}
+
+impl EngineError {
+    pub fn failed(cause: impl Into<String>) -> Self {
+        EngineError { kind: ErrorKind::Failed, cause: cause.into(), used: None }
+    }
+
+    pub fn deferred(cause: impl Into<String>, retry_after: Option<u64>) -> Self {
+        EngineError { kind: ErrorKind::Deferred { retry_after }, cause: cause.into(), used: None }
+    }
+
+    pub fn unauthenticated(cause: impl Into<String>) -> Self {
+        EngineError { kind: ErrorKind::Unauthenticated, cause: cause.into(), used: None }
+    }
+
+    pub fn having_used(self, used: EngineUsed) -> Self {
+        EngineError { used: Some(Box::new(used)), ..self }
+    }
 }
 
 /// Where engines find programs such as `git`; their own is always an absolute path.
@@ -176,7 +209,7 @@ fn started(engine: &str, version: Option<String>) -> Progress {
 }
 
 fn failed(cause: impl Into<String>) -> EngineError {
-    EngineError::Failed { cause: cause.into() }
+    EngineError::failed(cause)
 }
 
 /// A cause, followed by the end of what the program wrote to standard error, where it wrote anything.

@@ -44,32 +44,31 @@ impl Redactor {
     }
 
     pub fn error(&self, error: EngineError) -> EngineError {
-        match error {
-            EngineError::Deferred { cause, retry_after } => {
-                EngineError::Deferred { cause: self.text(&cause), retry_after }
-            }
-            EngineError::Unauthenticated { cause } => EngineError::Unauthenticated { cause: self.text(&cause) },
-            EngineError::Failed { cause } => EngineError::Failed { cause: self.text(&cause) },
-        }
+        let EngineError { kind, cause, used } = error;
+        EngineError { kind, cause: self.text(&cause), used: used.map(|used| Box::new(self.used(*used))) }
     }
 
     pub fn report(&self, report: EngineReport) -> EngineReport {
         let EngineReport { used, summary, drafts, notes, incomplete } = report;
-        let EngineUsed { name, version, model, turns, input_tokens, output_tokens, cost_usd } = used;
         EngineReport {
-            used: EngineUsed {
-                name,
-                version: self.maybe(version),
-                model: self.maybe(model),
-                turns,
-                input_tokens,
-                output_tokens,
-                cost_usd,
-            },
+            used: self.used(used),
             summary: self.maybe(summary),
             drafts: drafts.into_iter().map(|draft| self.draft(draft)).collect(),
             notes: notes.iter().map(|note| self.text(note)).collect(),
             incomplete: self.maybe(incomplete),
+        }
+    }
+
+    fn used(&self, used: EngineUsed) -> EngineUsed {
+        let EngineUsed { name, version, model, turns, input_tokens, output_tokens, cost_usd } = used;
+        EngineUsed {
+            name,
+            version: self.maybe(version),
+            model: self.maybe(model),
+            turns,
+            input_tokens,
+            output_tokens,
+            cost_usd,
         }
     }
 

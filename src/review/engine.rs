@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::{Outcome, Review, Setting, plan};
 use crate::cage::API_KEY;
 use crate::config::{Config, EngineName};
-use crate::engine::{ClaudeSpec, CommandSpec, EngineError, EngineSpec};
+use crate::engine::{ClaudeSpec, CommandSpec, EngineError, EngineSpec, ErrorKind};
 use crate::error::Fail;
 use crate::store;
 
@@ -39,6 +39,8 @@ pub(super) fn spec(name: EngineName, config: &Config, setting: &Setting<'_>) -> 
             let program = program.canonicalize().with_context(|| format!("could not find `{}`", program.display()))?;
             EngineSpec::Claude(ClaudeSpec {
                 program,
+                version: claude.version.clone(),
+                refute: config.review.refute,
                 model: claude.model.clone(),
                 max_turns: claude.max_turns,
                 max_budget_usd: claude.max_budget_usd,
@@ -72,16 +74,16 @@ pub(super) fn name_of(spec: &EngineSpec) -> EngineName {
 
 /// An engine that did not finish is an outcome of the review.
 pub(super) fn failed(review: &mut Review, error: &EngineError, spec: &EngineSpec) {
-    (review.outcome, review.reason) = match error {
-        EngineError::Deferred { retry_after, .. } => {
+    (review.outcome, review.reason) = match error.kind {
+        ErrorKind::Deferred { retry_after } => {
             review.retry_at_ms =
                 retry_after.map(|secs| store::now_ms() + i64::try_from(secs).unwrap_or(0).saturating_mul(1000));
             (Outcome::Deferred, Some(error.to_string()))
         }
         // A key that is stored is given to nobody else.
-        EngineError::Unauthenticated { .. } if matches!(spec, EngineSpec::Claude(_)) => {
+        ErrorKind::Unauthenticated if matches!(spec, EngineSpec::Claude(_)) => {
             (Outcome::Failed, Some(format!("{error}; `cicdctl secret set {}` stores a key", API_KEY.0)))
         }
-        EngineError::Unauthenticated { .. } | EngineError::Failed { .. } => (Outcome::Failed, Some(error.to_string())),
+        ErrorKind::Unauthenticated | ErrorKind::Failed => (Outcome::Failed, Some(error.to_string())),
     };
 }

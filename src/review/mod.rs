@@ -300,7 +300,8 @@ impl Run<'_> {
         let report = match end.result {
             Ok(report) => report,
             Err(error) => {
-                receipt.engine = Some(EngineUsed { name: name.to_owned(), ..Default::default() });
+                let named = || EngineUsed { name: name.to_owned(), ..Default::default() };
+                receipt.engine = Some(error.used.as_deref().cloned().unwrap_or_else(named));
                 not_seen(receipt, "the engine did not finish");
                 engine::failed(&mut self.review, &error, &input.spec);
                 return Ok(());

@@ -8,24 +8,29 @@
 //!   `dontAsk` the file tools stay inside the working directory.
 //! - `--max-turns 0` means no limit.
 //!
-//! [`prompt`] writes what it reads, [`stream`] understands what it writes, and this file starts it.
+//! [`prompt`] writes what it reads, [`stream`] understands what it writes, [`refute`] decides what a second look is given
+//! and what comes of it, and this file starts it.
 
 mod prompt;
+mod refute;
 mod stream;
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::process::{self, End, OUTPUT_CAP, Program};
+use super::process::{self, End, Ended, OUTPUT_CAP, Program};
 use super::redact::Redactor;
 use super::{
     Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, PATH, Progress, Workplace, failed, with_last_words,
 };
 use crate::finding::{Category, Severity};
+use crate::quantity::count;
+use crate::review::EngineUsed;
+use refute::Suspect;
 use stream::Stream;
 
 /// Flags that older versions lack, and what is lost without them. The others are accepted by all versions since 2.1.197,
@@ -34,6 +39,9 @@ const OPTIONAL: [(&str, Option<&str>, &str); 2] = [
     ("--restricted", None, "its own confinement to the checkout"),
     ("--permission-prompts", Some("none"), "its denial of whatever would ask"),
 ];
+
+/// With less than this left, in US dollars and in time, a second look would only be begun.
+const WORTH_A_LOOK: (f64, Duration) = (0.05, Duration::from_secs(30));
 
 /// For `--version` and `--help`, which take some hundredths of a second.
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
@@ -48,40 +56,182 @@ pub async fn run(
     if !(spec.max_budget_usd > 0.0 && spec.max_budget_usd.is_finite()) {
         return Err(failed(format!("a budget of ${} leaves nothing to review with", spec.max_budget_usd)));
     }
-    let prompt = prompt::review(bundle)?;
+    let began = Instant::now();
     let probe = Probe::of(spec, workplace, redactor).await?;
-    let instructions = workplace.scratch.join("instructions.txt");
-    let has_instructions = !bundle.instructions.trim().is_empty();
-    if has_instructions {
-        std::fs::write(&instructions, &bundle.instructions)
-            .map_err(|error| failed(format!("could not write `{}`: {error}", instructions.display())))?;
-    }
+    let call = Call { spec, workplace, redactor, probe: &probe, instructions: None, began };
+    first_and_second_look(call, bundle, events).await.map_err(|error| match &error.used {
+        Some(_) => error,
+        None => error.having_used(used_nothing(&probe)),
+    })
+}
 
-    let mut stream = Stream::new(&workplace.checkout);
-    let ended = process::run(
-        Program {
-            path: spec.program.clone(),
-            args: arguments(spec, &probe, has_instructions.then_some(&instructions)),
-            env: environment(spec, workplace),
-            cwd: workplace.checkout.clone(),
-            stdin: prompt.into_bytes(),
-            deadlines: spec.deadlines,
-            output_cap: OUTPUT_CAP,
-        },
-        &mut |line| stream.line(line, events),
-    )
-    .await
-    .map_err(|error| failed(error.to_string()))?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut report = stream.outcome(ended.end, &redactor.text(&ended.stderr), now)?;
-    report.used.version = report.used.version.or(probe.version);
+async fn first_and_second_look(
+    mut call: Call<'_>,
+    bundle: &Bundle,
+    events: &mut dyn FnMut(Progress),
+) -> Result<EngineReport, EngineError> {
+    let Call { spec, workplace, probe, .. } = call;
+    check_pin(spec.version.as_deref(), probe.version.as_deref())?;
+    let prompt = prompt::review(bundle)?;
+    if !bundle.instructions.trim().is_empty() {
+        let file = workplace.scratch.join("instructions.txt");
+        std::fs::write(&file, &bundle.instructions)
+            .map_err(|error| failed(format!("could not write `{}`: {error}", file.display())))?;
+        call.instructions = Some(file);
+    }
+    let stream = Stream::new(&workplace.checkout, probe.version.clone());
+    let (stream, ended) = call.make(prompt, spec.max_budget_usd, &schema(), stream, events).await?;
+    let mut report = stream.outcome(ended.end, &ended.stderr, now())?;
     report.notes.extend(
         probe
             .missing
             .iter()
             .map(|(flag, loss)| format!("this version of Claude Code has no `{flag}`: reviewed without {loss}")),
     );
+    if spec.refute {
+        second_look(&call, bundle, &mut report, events).await;
+    }
     Ok(report)
+}
+
+/// Lets a second run try to refute the grave findings of the first. Whatever goes wrong with it, the review stands.
+async fn second_look(call: &Call<'_>, bundle: &Bundle, report: &mut EngineReport, events: &mut dyn FnMut(Progress)) {
+    let drafts = report.drafts.clone();
+    let suspects = refute::suspects(&drafts, &bundle.diff);
+    if suspects.is_empty() {
+        return;
+    }
+    let findings = count(suspects.len(), "grave finding");
+    let budget = call.spec.max_budget_usd - report.used.cost_usd.unwrap_or(call.spec.max_budget_usd);
+    let left_out = if budget < WORTH_A_LOOK.0 {
+        Some(format!("${:.2} of ${:.2} are left", budget.max(0.0), call.spec.max_budget_usd))
+    } else if call.time_left() < WORTH_A_LOOK.1 {
+        Some(format!("{}s of its time are left", call.time_left().as_secs()))
+    } else {
+        None
+    };
+    if let Some(why) = left_out {
+        report.notes.push(format!("no second look at {findings}: {why}"));
+        return;
+    }
+    events(Progress::Note { text: format!("takes a second look at {findings}") });
+    match verdicts(call, bundle, &suspects, budget, events).await {
+        Ok((answer, used)) => {
+            add(&mut report.used, used);
+            match refute::decide(&suspects, &answer) {
+                Ok(decision) => report.notes.extend(decision.apply(&mut report.drafts)),
+                Err(reason) => report.notes.push(format!("the second look failed: {reason}; the findings stand")),
+            }
+        }
+        Err(error) => {
+            report.notes.push(format!("the second look failed: {error}; the findings stand"));
+            if let Some(used) = error.used {
+                if used.cost_usd.is_none() && used.turns.is_some() {
+                    report.notes.push(format!("what the second look cost is not known: at most ${budget:.2}"));
+                }
+                add(&mut report.used, *used);
+            }
+        }
+    }
+}
+
+async fn verdicts(
+    call: &Call<'_>,
+    bundle: &Bundle,
+    suspects: &[Suspect<'_>],
+    budget: f64,
+    events: &mut dyn FnMut(Progress),
+) -> Result<(Value, EngineUsed), EngineError> {
+    let prompt = prompt::refute(bundle, suspects)?;
+    let stream = Stream::new(&call.workplace.checkout, call.probe.version.clone());
+    let mut events = |progress| {
+        if !matches!(progress, Progress::Started { .. }) {
+            events(progress);
+        }
+    };
+    let (stream, ended) = call.make(prompt, budget, &refute::schema(), stream, &mut events).await?;
+    stream.plain_outcome(ended.end, &ended.stderr, now())
+}
+
+/// Counts what another run has used; what is not known counts as nothing.
+fn add(used: &mut EngineUsed, more: EngineUsed) {
+    fn sum<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
+        match (a, b) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        }
+    }
+    used.turns = sum(used.turns, more.turns);
+    used.input_tokens = sum(used.input_tokens, more.input_tokens);
+    used.output_tokens = sum(used.output_tokens, more.output_tokens);
+    used.cost_usd = sum(used.cost_usd, more.cost_usd);
+}
+
+fn used_nothing(probe: &Probe) -> EngineUsed {
+    EngineUsed { name: "claude".to_owned(), version: probe.version.clone(), ..EngineUsed::default() }
+}
+
+/// Before anything is paid.
+fn check_pin(pinned: Option<&str>, found: Option<&str>) -> Result<(), EngineError> {
+    match (pinned, found) {
+        (Some(pinned), found) if found != Some(pinned) => Err(failed(format!(
+            "Claude Code is {}, and only {pinned} is to be used: install that one \
+             (`npm install -g @anthropic-ai/claude-code@{pinned}`), or change `[engine.claude] version`",
+            found.unwrap_or("of an unknown version")
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What all calls of one review have in common.
+struct Call<'a> {
+    spec: &'a ClaudeSpec,
+    workplace: &'a Workplace,
+    redactor: &'a Redactor,
+    probe: &'a Probe,
+    /// A file of instructions for the system prompt.
+    instructions: Option<PathBuf>,
+    began: Instant,
+}
+
+impl Call<'_> {
+    /// The deadline holds for all calls together: soon after it the cage is ended, and with it what was found.
+    fn time_left(&self) -> Duration {
+        let left = self.spec.deadlines.total.saturating_sub(self.began.elapsed());
+        // Whole seconds read better in a message.
+        Duration::from_secs(left.as_secs_f64().ceil() as u64)
+    }
+
+    /// Runs Claude Code once; what it wrote to standard error is cleaned of the key.
+    async fn make(
+        &self,
+        prompt: String,
+        budget_usd: f64,
+        schema: &Value,
+        mut stream: Stream,
+        events: &mut dyn FnMut(Progress),
+    ) -> Result<(Stream, Ended), EngineError> {
+        let Call { spec, workplace, redactor, probe, instructions, .. } = self;
+        let ended = process::run(
+            Program {
+                path: spec.program.clone(),
+                args: arguments(spec, probe, instructions.as_deref(), budget_usd, schema),
+                env: environment(spec, workplace),
+                cwd: workplace.checkout.clone(),
+                stdin: prompt.into_bytes(),
+                deadlines: Deadlines { total: self.time_left(), ..spec.deadlines },
+                output_cap: OUTPUT_CAP,
+            },
+            &mut |line| stream.line(line, events),
+        )
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+        Ok((stream, Ended { stderr: redactor.text(&ended.stderr), ..ended }))
+    }
 }
 
 /// What the installed program can do, by its own account.
@@ -147,7 +297,13 @@ async fn ask(spec: &ClaudeSpec, workplace: &Workplace, redactor: &Redactor, flag
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
-fn arguments(spec: &ClaudeSpec, probe: &Probe, instructions: Option<&Path>) -> Vec<OsString> {
+fn arguments(
+    spec: &ClaudeSpec,
+    probe: &Probe,
+    instructions: Option<&Path>,
+    budget_usd: f64,
+    schema: &Value,
+) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["-p".into()];
     args.extend(probe.present.iter().cloned());
     let mut add = |flags: &[&str]| args.extend(flags.iter().map(OsString::from));
@@ -158,8 +314,8 @@ fn arguments(spec: &ClaudeSpec, probe: &Probe, instructions: Option<&Path>) -> V
     // the idle deadline could not tell that from a hang.
     add(&["--output-format", "stream-json", "--verbose", "--include-partial-messages"]);
     add(&["--max-turns", &spec.max_turns.max(1).to_string()]);
-    add(&["--max-budget-usd", &spec.max_budget_usd.to_string()]);
-    add(&["--json-schema", &schema().to_string()]);
+    add(&["--max-budget-usd", &budget_usd.to_string()]);
+    add(&["--json-schema", &schema.to_string()]);
     if let Some(model) = &spec.model {
         add(&["--model", model]);
     }
@@ -234,6 +390,7 @@ fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::ErrorKind;
     use crate::engine::tests::{bundle, workplace};
     use crate::finding::Draft;
 
@@ -241,6 +398,8 @@ mod tests {
         let limit = Duration::from_secs(20);
         ClaudeSpec {
             program: "/opt/claude".into(),
+            version: None,
+            refute: true,
             model: Some("claude-sonnet-5-5".to_owned()),
             max_turns: 30,
             max_budget_usd: 2.0,
@@ -259,14 +418,14 @@ mod tests {
     fn every_call_has_the_safe_flags() {
         let probe = Probe::read("2.1.330 (Claude Code)\n", HELP);
         assert_eq!(probe.version.as_deref(), Some("2.1.330"));
-        let args = arguments(&spec(), &probe, Some(Path::new("/scratch/instructions.txt")));
+        let args = arguments(&spec(), &probe, Some(Path::new("/scratch/instructions.txt")), 1.5, &schema());
         assert_eq!(
             joined(&args),
             format!(
                 "[-p][--restricted][--permission-prompts][none][--setting-sources][][--strict-mcp-config]\
                  [--disable-slash-commands][--tools][Read,Grep,Glob][--disallowedTools][Read(./.git/**)]\
                  [--permission-mode][dontAsk][--no-session-persistence][--output-format][stream-json][--verbose][--include-partial-messages]\
-                 [--max-turns][30][--max-budget-usd][2][--json-schema][{}][--model][claude-sonnet-5-5]\
+                 [--max-turns][30][--max-budget-usd][1.5][--json-schema][{}][--model][claude-sonnet-5-5]\
                  [--append-system-prompt-file][/scratch/instructions.txt]",
                 schema()
             )
@@ -283,7 +442,7 @@ mod tests {
         let mut spec = spec();
         spec.model = None;
         spec.max_turns = 0;
-        let args = joined(&arguments(&spec, &probe, None));
+        let args = joined(&arguments(&spec, &probe, None, 2.0, &schema()));
         assert!(args.starts_with("[-p][--setting-sources][][--strict-mcp-config]"), "{args}");
         assert!(args.contains("[--max-turns][1]"), "0 would be no limit: {args}");
         for absent in ["--restricted", "--permission-prompts", "--model", "--append-system-prompt-file"] {
@@ -350,7 +509,7 @@ mod tests {
         let place = workplace();
         let end = run(spec, &bundle(), &place.workplace, &Redactor::new(None), &mut |_| ()).await;
         match end {
-            Err(EngineError::Failed { cause }) => cause,
+            Err(EngineError { kind: ErrorKind::Failed, cause, .. }) => cause,
             other => panic!("not a failure: {other:?}"),
         }
     }
@@ -365,6 +524,15 @@ mod tests {
         spec.program = "/bin/true".into();
         let cause = fails(&spec).await;
         assert_eq!(cause, "Claude Code ended with exit status 0 and wrote no event");
+    }
+
+    #[test]
+    fn a_pinned_version_is_the_only_one() {
+        assert!(check_pin(None, None).is_ok() && check_pin(None, Some("2.1.197")).is_ok());
+        assert!(check_pin(Some("2.1.330"), Some("2.1.330")).is_ok());
+        let error = check_pin(Some("2.1.330"), Some("2.1.197")).unwrap_err().to_string();
+        assert!(error.starts_with("Claude Code is 2.1.197, and only 2.1.330 is to be used: install"), "{error}");
+        assert!(check_pin(Some("2.1.330"), None).is_err());
     }
 
     #[tokio::test]

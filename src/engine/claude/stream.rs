@@ -35,11 +35,52 @@ pub struct Stream {
     api_error: Option<String>,
     /// When the quota is there again, in seconds since 1970.
     resets_at: Option<u64>,
-    /// The last `result` line; the only thing that counts in the end.
+    /// The last `result` line; the only thing that counts in the end. There is no more than one in a good run.
     result: Option<Value>,
+    results: usize,
+    /// What was used by then, as far as it shows before the result: for a run that never comes to one.
+    heard: Heard,
     lines: usize,
     garbage: usize,
     notes: Vec<String>,
+}
+
+/// Usage added up from the events of single answers.
+#[derive(Debug, Default)]
+struct Heard {
+    /// The answer that is being written, and how many tokens it had when it was last told of.
+    answer: String,
+    answer_tokens: u64,
+    turns: u32,
+    input_tokens: u64,
+    output_tokens: u64,
+}
+
+impl Heard {
+    /// An answer begins; each of its blocks says the same again.
+    fn begin(&mut self, message: &Value) {
+        let Some(id) = text(message, "id").filter(|id| *id != self.answer) else { return };
+        id.clone_into(&mut self.answer);
+        self.answer_tokens = 0;
+        self.turns += 1;
+        self.input_tokens += count(&message["usage"], &INPUT);
+        self.grow(&message["usage"]);
+    }
+
+    /// How far the answer has come; a count from its beginning.
+    fn grow(&mut self, usage: &Value) {
+        let tokens = count(usage, &OUTPUT).max(self.answer_tokens);
+        self.output_tokens += tokens - self.answer_tokens;
+        self.answer_tokens = tokens;
+    }
+}
+
+/// All that was sent, also what came from the cache or went there.
+const INPUT: [&str; 3] = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
+const OUTPUT: [&str; 1] = ["output_tokens"];
+
+fn count(usage: &Value, names: &[&str]) -> u64 {
+    names.iter().filter_map(|name| usage[*name].as_u64()).sum()
 }
 
 #[derive(Debug)]
@@ -49,18 +90,21 @@ struct Retry {
 }
 
 impl Stream {
-    pub fn new(checkout: &Path) -> Self {
+    /// `version` is what the program says of itself; its events may know better.
+    pub fn new(checkout: &Path, version: Option<String>) -> Self {
         Stream {
             checkout: checkout.to_owned(),
             cwd: None,
             started: false,
-            version: None,
+            version,
             model: None,
             retry: None,
             refused: None,
             api_error: None,
             resets_at: None,
             result: None,
+            results: 0,
+            heard: Heard::default(),
             lines: 0,
             garbage: 0,
             notes: Vec::new(),
@@ -86,14 +130,24 @@ impl Stream {
             (Some("system"), Some("model_fallback")) => self.model_fallback(&event, events),
             (Some("rate_limit_event"), _) => self.rate_limit(&event["rate_limit_info"]),
             (Some("assistant"), _) => self.assistant(&event, events),
-            (Some("result"), _) => self.result = Some(event),
+            (Some("stream_event"), _) => match text(&event["event"], "type") {
+                Some("message_start") => self.heard.begin(&event["event"]["message"]),
+                Some("message_delta") => self.heard.grow(&event["event"]["usage"]),
+                _ => {}
+            },
+            (Some("result"), _) => {
+                self.results += 1;
+                self.result = Some(event);
+            }
             _ => {}
         }
         ControlFlow::Continue(())
     }
 
     fn init(&mut self, event: &Value, events: &mut dyn FnMut(Progress)) {
-        self.version = text(event, "claude_code_version").map(str::to_owned);
+        if let Some(version) = text(event, "claude_code_version") {
+            self.version = Some(version.to_owned());
+        }
         self.model = text(event, "model").map(str::to_owned);
         self.cwd = text(event, "cwd").map(PathBuf::from);
         if !self.started {
@@ -151,6 +205,7 @@ impl Stream {
         }
         self.retry = None;
         self.api_error = None;
+        self.heard.begin(&event["message"]);
         let content = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         for block in content.iter().filter(|block| block["type"] == "tool_use") {
             let name = text(block, "name").unwrap_or_default();
@@ -183,8 +238,22 @@ impl Stream {
 
     /// What it all comes to. `now` is in seconds since 1970; `stderr` must have been cleaned of the key.
     pub fn outcome(self, end: End, stderr: &str, now: u64) -> Result<EngineReport, EngineError> {
-        if let Some(reason) = self.refused {
-            return Err(EngineError::Unauthenticated { cause: format!("the key was refused: {reason}") });
+        let report = self.answer(end, stderr, now).and_then(|(result, answer)| self.report(result, answer));
+        report.map_err(|error| error.having_used(self.used()))
+    }
+
+    /// The same, for an answer by another schema than that of findings.
+    pub fn plain_outcome(self, end: End, stderr: &str, now: u64) -> Result<(Value, EngineUsed), EngineError> {
+        match self.answer(end, stderr, now) {
+            Ok((_, answer)) => Ok((answer.clone(), self.used())),
+            Err(error) => Err(error.having_used(self.used())),
+        }
+    }
+
+    /// The result and the answer in it, where both are whole.
+    fn answer(&self, end: End, stderr: &str, now: u64) -> Result<(&Value, &Value), EngineError> {
+        if let Some(reason) = &self.refused {
+            return Err(EngineError::unauthenticated(format!("the key was refused: {reason}")));
         }
         // The reason it gave itself, whatever happened to it afterwards.
         if let Some(result) = &self.result
@@ -193,10 +262,10 @@ impl Stream {
             return Err(self.error(result, now));
         }
         if let (End::Overdue(..), Some(Retry { status: Some(429 | 529), reason })) = (end, &self.retry) {
-            return Err(EngineError::Deferred {
-                cause: format!("Claude Code {end} while it waited for its API: {reason}"),
-                retry_after: self.retry_after("", now),
-            });
+            return Err(EngineError::deferred(
+                format!("Claude Code {end} while it waited for its API: {reason}"),
+                self.retry_after("", now),
+            ));
         }
         let Some(result) = &self.result else {
             return Err(failed(self.no_result(end, stderr)));
@@ -208,7 +277,10 @@ impl Stream {
             Value::Null => return Err(failed(no_answer(result))),
             answer => answer,
         };
-        self.report(result, answer)
+        if self.results > 1 {
+            return Err(failed(format!("Claude Code gave {} results to one question", self.results)));
+        }
+        Ok((result, answer))
     }
 
     fn report(&self, result: &Value, answer: &Value) -> Result<EngineReport, EngineError> {
@@ -226,25 +298,42 @@ impl Stream {
         if self.garbage > 0 {
             notes.push(format!("{} of {} lines of Claude Code's output were no events", self.garbage, self.lines));
         }
-        let usage = &result["usage"];
-        let tokens =
-            |names: &[&str]| usage.is_object().then(|| names.iter().filter_map(|name| usage[*name].as_u64()).sum());
         Ok(EngineReport {
-            used: EngineUsed {
-                name: "claude".to_owned(),
-                version: self.version.clone(),
-                model: self.model.clone(),
-                turns: result["num_turns"].as_u64().and_then(|turns| u32::try_from(turns).ok()),
-                // All that was sent, also what came from the cache or went there.
-                input_tokens: tokens(&["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]),
-                output_tokens: tokens(&["output_tokens"]),
-                cost_usd: result["total_cost_usd"].as_f64(),
-            },
+            used: self.used(),
             summary: text(answer, "summary").map(str::to_owned).filter(|text| !text.trim().is_empty()),
             drafts,
             notes,
             incomplete: None,
         })
+    }
+
+    /// By the result; without one, by what was heard until the end, which has no price.
+    fn used(&self) -> EngineUsed {
+        let named = EngineUsed {
+            name: "claude".to_owned(),
+            version: self.version.clone(),
+            model: self.model.clone(),
+            ..EngineUsed::default()
+        };
+        match &self.result {
+            Some(result) => {
+                let [input_tokens, output_tokens] = tokens(result);
+                EngineUsed {
+                    turns: result["num_turns"].as_u64().and_then(|turns| u32::try_from(turns).ok()),
+                    input_tokens,
+                    output_tokens,
+                    cost_usd: cost(result),
+                    ..named
+                }
+            }
+            None if self.heard.turns > 0 => EngineUsed {
+                turns: Some(self.heard.turns),
+                input_tokens: Some(self.heard.input_tokens),
+                output_tokens: Some(self.heard.output_tokens),
+                ..named
+            },
+            None => named,
+        }
     }
 
     /// An error that Claude Code told in its result.
@@ -272,16 +361,13 @@ impl Stream {
             || kind == "authentication_failed"
             || says(&["not logged in", "please run /login", "invalid api key"])
         {
-            return EngineError::Unauthenticated { cause: format!("the API refused the credentials: {said}") };
+            return EngineError::unauthenticated(format!("the API refused the credentials: {said}"));
         }
         if matches!(status, Some(429 | 529))
             || matches!(kind, "rate_limit" | "overloaded" | "billing_error")
             || says(&["overloaded", "usage limit", "rate limit", "hit your limit", "credit balance"])
         {
-            return EngineError::Deferred {
-                cause: format!("quota or overload: {said}{spent}"),
-                retry_after: self.retry_after(&said, now),
-            };
+            return EngineError::deferred(format!("quota or overload: {said}{spent}"), self.retry_after(&said, now));
         }
         let reason = text(result, "terminal_reason").unwrap_or_default();
         let cause = match kind {
@@ -324,6 +410,35 @@ impl Stream {
     }
 }
 
+/// What each model did in this run. In a session that was resumed, `total_cost_usd` and `modelUsage` also count the runs
+/// before; older versions have nothing else.
+fn models(result: &Value) -> Vec<&Value> {
+    let of_this_run = result["model_usage_since_last_result"].as_object();
+    of_this_run.or(result["modelUsage"].as_object()).into_iter().flat_map(|models| models.values()).collect()
+}
+
+/// US dollars.
+fn cost(result: &Value) -> Option<f64> {
+    match &result["model_usage_since_last_result"] {
+        Value::Object(_) => Some(models(result).iter().filter_map(|model| model["costUSD"].as_f64()).sum()),
+        _ => result["total_cost_usd"].as_f64(),
+    }
+}
+
+/// Tokens in and out. `usage` leaves out those of answers that ended the run.
+fn tokens(result: &Value) -> [Option<u64>; 2] {
+    let models = models(result);
+    let of_models = |names: &[&str]| models.iter().map(|model| count(model, names)).sum();
+    match (models.as_slice(), &result["usage"]) {
+        ([], usage @ Value::Object(_)) => [Some(count(usage, &INPUT)), Some(count(usage, &OUTPUT))],
+        ([], _) => [None, None],
+        _ => [
+            Some(of_models(&["inputTokens", "cacheCreationInputTokens", "cacheReadInputTokens"])),
+            Some(of_models(&["outputTokens"])),
+        ],
+    }
+}
+
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value[key].as_str()
 }
@@ -339,7 +454,7 @@ fn said(result: &Value) -> String {
 
 /// What a run has cost that brought nothing.
 fn spent(result: &Value) -> String {
-    match (result["num_turns"].as_u64(), result["total_cost_usd"].as_f64()) {
+    match (result["num_turns"].as_u64(), cost(result)) {
         (Some(turns), Some(cost)) if cost > 0.0 => {
             format!(" ({turns} turn{}, ${cost:.4})", if turns == 1 { "" } else { "s" })
         }
@@ -364,6 +479,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::ErrorKind;
 
     const TRANSCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/claude/transcripts");
     const NOW: u64 = 1_800_000_000;
@@ -455,7 +571,7 @@ mod tests {
     }
 
     fn replay(stdout: &[u8], end: End, stderr: &str) -> Replay {
-        let mut stream = Stream::new(Path::new("/repo"));
+        let mut stream = Stream::new(Path::new("/repo"), None);
         let mut events = Vec::new();
         let stopped = stdout
             .split(|byte| *byte == b'\n')
@@ -486,9 +602,11 @@ mod tests {
     fn kind(outcome: &Result<EngineReport, EngineError>) -> Kind {
         match outcome {
             Ok(report) => Kind::Ok(report.drafts.len()),
-            Err(EngineError::Deferred { .. }) => Deferred,
-            Err(EngineError::Unauthenticated { .. }) => Unauthenticated,
-            Err(EngineError::Failed { .. }) => Failed,
+            Err(error) => match error.kind {
+                ErrorKind::Deferred { .. } => Deferred,
+                ErrorKind::Unauthenticated => Unauthenticated,
+                ErrorKind::Failed => Failed,
+            },
         }
     }
 
@@ -559,6 +677,36 @@ mod tests {
                 tool("Grep", "v\\["),
             ]
         );
+    }
+
+    #[test]
+    fn what_a_failure_has_used_is_told() {
+        let used = |name: &str| *replay_named(name).outcome.unwrap_err().used.unwrap();
+        let budget = used("max-budget");
+        assert_eq!((budget.turns, budget.cost_usd), (Some(1), Some(0.22)));
+        assert_eq!((budget.input_tokens, budget.output_tokens), (Some(100_000), Some(2000)));
+        assert_eq!(used("err-529").cost_usd, Some(0.0));
+
+        // The second run of a session, without what the first one cost.
+        let resumed = replay_named("resume-2-second").outcome.unwrap().used;
+        assert_eq!(
+            (resumed.input_tokens, resumed.output_tokens, resumed.cost_usd),
+            (Some(100), Some(20), Some(0.0004))
+        );
+
+        // Ended before it named a price: the tokens of the answers that had begun.
+        let run = recordings().into_iter().find(|run| run["name"] == "success-structured-partial").unwrap();
+        let whole = stdout_of(&run);
+        let lines: Vec<_> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+        let result =
+            lines.iter().position(|line| str::from_utf8(line).unwrap().contains("\"total_cost_usd\"")).unwrap();
+        let cut = replay(&lines[..result].concat(), End::Signalled(9), "").outcome.unwrap_err().used.unwrap();
+        let all = replay(&whole, End::Exited(0), "").outcome.unwrap().used;
+        assert_eq!((cut.input_tokens, cut.output_tokens), (all.input_tokens, all.output_tokens));
+        assert_eq!((cut.turns, cut.cost_usd, cut.model), (Some(2), None, all.model));
+        let begun = used("sigterm-partial");
+        assert_eq!((begun.turns, begun.input_tokens, begun.output_tokens), (Some(1), Some(100), Some(1)));
+        assert_eq!(used("sigterm").turns, None);
     }
 
     #[test]
@@ -664,7 +812,7 @@ mod tests {
             })
         };
         let retry_after = |outcome| match outcome {
-            Err(EngineError::Deferred { retry_after, .. }) => retry_after,
+            Err(EngineError { kind: ErrorKind::Deferred { retry_after }, .. }) => retry_after,
             other => panic!("not deferred: {other:?}"),
         };
         assert_eq!(retry_after(finish(&limit("Claude AI usage limit reached|1800000600"))), Some(600));
