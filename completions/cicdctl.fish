@@ -242,6 +242,7 @@ never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l user -d 'Act for another user (root only)' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l staged -d 'What is staged'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l schema -d 'Print the JSON Schema of `--format json` and do nothing else'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l no-wait -d 'Print the job and do not wait for its end'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l dry-run -d 'Show what would be reviewed, and call no engine'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l post -d 'Publish the review of the pull request at GitHub'

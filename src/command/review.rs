@@ -62,6 +62,9 @@ pub struct Args {
     /// How the review is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Print the JSON Schema of `--format json` and do nothing else
+    #[arg(long)]
+    schema: bool,
     /// Exit with status 3 if a finding is this grave or graver
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<Severity>,
@@ -90,6 +93,10 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    if args.schema {
+        host.ui.data_json(&report::schema())?;
+        return Ok(Exit::Done);
+    }
     let request = request(&args)?;
     let use_runner = !args.local && !args.dry_run && host.paths.runner_socket().exists();
     let review = if use_runner {

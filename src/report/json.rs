@@ -1,12 +1,49 @@
 //! The review as it is, for programs.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::plain;
 use crate::review::Review;
 
 pub fn render(review: &Review) -> String {
     pretty(review)
+}
+
+/// JSON Schema of [`render`]: the part of the API's description that is about a review.
+pub fn schema() -> Value {
+    const API: &str = include_str!("../runner/openapi.json");
+    let api: Value = serde_json::from_str(API).expect("a constant text");
+    let mut definitions = serde_json::Map::new();
+    let mut waiting = vec!["Review".to_owned()];
+    while let Some(name) = waiting.pop() {
+        let text = api["components"]["schemas"][&name].to_string().replace("#/components/schemas/", "#/$defs/");
+        let schema: Value = serde_json::from_str(&text).expect("it was JSON before");
+        references(&schema, &mut waiting);
+        definitions.insert(name, schema);
+        waiting.retain(|name| !definitions.contains_key(name));
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A review by cicdctl",
+        "$ref": "#/$defs/Review",
+        "$defs": definitions,
+    })
+}
+
+fn references(schema: &Value, names: &mut Vec<String>) {
+    match schema {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match value.as_str().filter(|_| key == "$ref").and_then(|path| path.strip_prefix("#/$defs/")) {
+                    Some(name) => names.push(name.to_owned()),
+                    None => references(value, names),
+                }
+            }
+        }
+        Value::Array(array) => array.iter().for_each(|value| references(value, names)),
+        _ => {}
+    }
 }
 
 /// Indented JSON whose every character can be seen: inside a string, the only place for such a character, it may as
@@ -31,6 +68,18 @@ pub fn pretty(value: &impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::report::sample;
+
+    #[test]
+    fn a_review_is_what_its_schema_says() {
+        let schema = jsonschema::validator_for(&schema()).unwrap();
+        for review in [sample::clean(), sample::typical(), sample::failed(), sample::hostile()] {
+            let mut value: Value = serde_json::from_str(&render(&review)).unwrap();
+            let wrong: Vec<String> = schema.iter_errors(&value).map(|error| error.to_string()).collect();
+            assert!(wrong.is_empty(), "{wrong:?}");
+            value["outcome"] = "fine".into();
+            assert!(!schema.is_valid(&value));
+        }
+    }
 
     #[test]
     fn a_review_can_be_read_back() {

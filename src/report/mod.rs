@@ -20,6 +20,8 @@ use crate::plain;
 use crate::quantity::{self, count, grouped};
 use crate::review::{CageUsed, Coverage, EngineUsed, Outcome, Published, Receipt, Review};
 
+pub use json::schema;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For a terminal

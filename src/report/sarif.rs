@@ -213,6 +213,23 @@ mod tests {
         log["runs"][0].clone()
     }
 
+    /// The schema is that of OASIS, as published with version 2.1.0.
+    #[test]
+    fn every_review_is_sarif_by_the_official_schema() {
+        // A bracket that closes nothing: JavaScript takes it for itself, a strict reader of patterns does not.
+        let schema = include_str!("../../tests/fixtures/sarif/sarif-schema-2.1.0.json")
+            .replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}\\\\]?$");
+        let schema: Value = serde_json::from_str(&schema).unwrap();
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        for review in [sample::clean(), sample::typical(), sample::failed(), sample::hostile()] {
+            let mut log: Value = serde_json::from_str(&render(&review)).unwrap();
+            let wrong: Vec<String> = schema.iter_errors(&log).map(|error| error.to_string()).collect();
+            assert!(wrong.is_empty(), "{wrong:?}");
+            log["runs"][0]["columnKind"] = "bytes".into();
+            assert!(!schema.is_valid(&log));
+        }
+    }
+
     #[test]
     fn a_clean_review() {
         assert_eq!(
