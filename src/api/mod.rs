@@ -54,6 +54,28 @@ pub struct ReviewRequest {
     /// Review all of the change anew, whatever was reviewed before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
+    /// Why it is asked for: whoever asks in person is not held to the policy that says when to review.
+    #[serde(skip_serializing_if = "Trigger::is_event")]
+    pub trigger: Trigger,
+}
+
+/// What a review is asked for by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    /// Something happened at the forge: a push, a label, a workflow that calls the socket.
+    #[default]
+    Event,
+    /// Somebody who may write to the repository asked in a comment.
+    Comment,
+    /// Somebody on this host asked.
+    Manual,
+}
+
+impl Trigger {
+    fn is_event(&self) -> bool {
+        *self == Trigger::Event
+    }
 }
 
 impl ReviewRequest {

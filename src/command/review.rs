@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::agent::AgentName;
 use crate::api::client::Client;
-use crate::api::{Happening, Job, JobEvent, JobState, ReviewRequest};
+use crate::api::{Happening, Job, JobEvent, JobState, ReviewRequest, Trigger};
 use crate::cage::{Cage, Wish};
 use crate::config::EngineName;
 use crate::engine::Progress;
@@ -161,6 +161,7 @@ fn request(args: &Args) -> Result<ReviewRequest> {
         dry_run: args.dry_run,
         post: args.post.then_some(true),
         full: args.full,
+        trigger: Trigger::Manual,
     };
     match request.problem() {
         Some(problem) => bail!(Fail::usage(problem)),
