@@ -251,10 +251,13 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         }
         None => Scope::Runner,
     };
-    // Only what was published is worth a memory here; a review of one's own files leaves nothing behind.
-    let store = match job.request.pr.is_some() && host.paths.store().exists() {
-        true => Some(Store::open(&host.paths.store())?),
-        false => None,
+    // Where nothing is set up a review leaves nothing behind.
+    let store = match host.paths.store().exists().then(|| Store::open(&host.paths.store())) {
+        Some(Err(error)) if job.request.pr.is_none() => {
+            host.ui.warn(&format!("{error:#}; what was dismissed before is shown again"));
+            None
+        }
+        found => found.transpose()?,
     };
     let (wish, mut wished) = watch::channel(Wish::GoOn);
     let interrupted = tokio::spawn(async move {

@@ -124,6 +124,17 @@ pub fn tally(review: &Review) -> Option<String> {
     Some(format!("{} ({})", count(findings.len(), "finding"), by_severity.join(", ")))
 }
 
+/// `2 dismissed before, 1 fixed since the last review`: what the findings ledger has to do with it.
+pub fn memory(receipt: &Receipt) -> Option<String> {
+    let parts = [(receipt.dismissed, "dismissed before"), (receipt.fixed, "fixed since the last review")];
+    let said: Vec<String> = parts
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", grouped(number as u64)))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
 /// `3 files seen, 1 excluded, 1 not seen`; nothing where no file was planned.
 pub fn coverage(receipt: &Receipt) -> Option<String> {
     if receipt.files.is_empty() {

@@ -107,7 +107,7 @@ pub fn outcome(files: &[FileCoverage], incomplete: Option<&str>) -> (Outcome, Op
     }
 }
 
-fn order(finding: &Finding) -> (Reverse<Severity>, &str, Option<u32>, &str) {
+pub(super) fn order(finding: &Finding) -> (Reverse<Severity>, &str, Option<u32>, &str) {
     (Reverse(finding.severity), &finding.path, finding.lines.map(|lines| lines.start), &finding.title)
 }
 
@@ -340,7 +340,7 @@ fn without_dots(path: &str) -> Option<String> {
 }
 
 /// The words of a title, without what changes from one run to the next: case, punctuation, numbers.
-fn normalised(title: &str) -> String {
+pub(super) fn normalised(title: &str) -> String {
     let words = title.split(|c: char| !c.is_alphanumeric()).filter(|word| word.contains(|c: char| !c.is_ascii_digit()));
     words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
 }

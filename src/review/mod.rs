@@ -1,11 +1,14 @@
 //! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines, the cage,
 //! the forge and what the store remembers of earlier reviews; knows nothing of our own HTTP API.
 
+mod answers;
 mod change;
 mod engine;
 pub mod judge;
+pub mod ledger;
 pub mod plan;
 pub mod publish;
+mod recall;
 #[cfg(test)]
 pub mod sample;
 mod types;
@@ -46,6 +49,8 @@ pub struct Setting<'a> {
     pub claude: Option<PathBuf>,
     /// The project's repository at its forge, where there is one and a token for it. Nothing of it goes into the cage.
     pub forge: Option<&'a dyn Forge>,
+    /// `owner/name` of the project, where an agent has it.
+    pub repo: Option<String>,
     /// What is known of earlier reviews; without it each review is the first.
     pub store: Option<&'a Store>,
 }
@@ -64,6 +69,10 @@ struct Run<'a> {
     review: Review,
     /// Where it is published, from the moment on when the commit waits for it.
     posting: Option<PullRequest>,
+    /// What the engine has read, until it is compared with the ledger.
+    looked: Option<recall::Looked>,
+    /// What becomes of the ledger if all goes well.
+    recalled: Option<recall::Recalled>,
 }
 
 /// Why a review did not come to its end.
@@ -99,9 +108,10 @@ pub async fn run<'a>(
         receipt: Receipt::default(),
         retry_at_ms: None,
     };
-    let mut run = Run { dir: setting.workspace.join(job), request, setting, wish, tell, review, posting: None };
+    let dir = setting.workspace.join(job);
+    let mut run = Run { dir, request, setting, wish, tell, review, posting: None, looked: None, recalled: None };
     let ended = run.steps().await;
-    let Run { dir, tell, mut review, posting, .. } = run;
+    let Run { dir, tell, mut review, posting, recalled, .. } = run;
     if let Err(error) = remove_tree(&dir).await {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
@@ -129,11 +139,12 @@ pub async fn run<'a>(
             review.reason = Some(reason(&error));
         }
     }
-    if let (Some(pull), Some(forge)) = (posting, setting.forge) {
+    if let (Some(pull), Some(forge)) = (&posting, setting.forge) {
         // The summary has the time until here, the stored receipt also that of publishing.
         review.receipt.duration_ms = milliseconds(began.elapsed());
-        publish::finish(forge, &pull, setting.config.review.max_inline as usize, &mut review, tell).await;
+        publish::finish(forge, pull, setting.config.review.max_inline as usize, &mut review, tell).await;
     }
+    recall::conclude(setting, recalled, setting.forge.filter(|_| posting.is_some()), &mut review).await;
     review.receipt.duration_ms = milliseconds(began.elapsed());
     Some(review)
 }
@@ -157,10 +168,10 @@ impl Run<'_> {
 
         let config = self.setting.config;
         let spec = engine::spec(self.request.engine.unwrap_or(config.review.engine), config, self.setting)?;
-        if self.is_known(&change, config, &spec).await? {
-            return Ok(());
+        if !self.is_known(&change, config, &spec).await? {
+            self.read(&mirror, &change, config, spec).await?;
         }
-        self.read(&mirror, &change, config, spec).await
+        self.recall().await
     }
 
     /// The pull request as it is now; `None` where another job has it in hand.
@@ -318,6 +329,7 @@ impl Run<'_> {
         review.receipt.notes.extend(report.notes);
         review.receipt.notes.extend(judged.notes);
         (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
+        self.looked = Some(recall::Looked { diff: input.bundle.diff, to_the_end: report.incomplete.is_none() });
         Ok(())
     }
 

@@ -101,6 +101,7 @@ impl World {
             program: Path::new(PROGRAM),
             claude: None,
             forge: Some(&self.github as &dyn Forge),
+            repo: None,
             store: None,
         };
         review::run("01JTEST", &request, &setting, &mut wish, &mut |_| {}).await.unwrap()
