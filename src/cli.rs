@@ -80,6 +80,8 @@ pub enum Command {
     Review(command::review::Args),
     #[command(subcommand)]
     Job(command::job::Command),
+    #[command(subcommand)]
+    Finding(command::finding::Command),
     Doctor(command::doctor::Args),
     #[command(subcommand)]
     Secret(command::secret::Command),
@@ -171,6 +173,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Logs(args) => command::logs::run(args, &host).await,
         Command::Review(args) => command::review::run(args, &host).await,
         Command::Job(command) => command::job::run(command, &host).await,
+        Command::Finding(command) => command::finding::run(command, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
         Command::Secret(command) => command::secret::run(command, &host),
         Command::Run(command) => command::run::run(command, host).await,

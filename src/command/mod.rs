@@ -4,6 +4,7 @@ pub mod agent;
 pub mod apply;
 pub mod as_user;
 pub mod doctor;
+pub mod finding;
 pub mod generate;
 pub mod init;
 pub mod job;

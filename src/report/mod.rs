@@ -250,7 +250,7 @@ fn left_out(receipt: &Receipt, max: usize) -> Vec<LeftOut> {
 }
 
 /// `src/a.rs:12`, `src/a.rs:12-14`, `src/a.rs`
-fn place(finding: &Finding) -> String {
+pub fn place(finding: &Finding) -> String {
     let path = plain::visible(&finding.path);
     match finding.lines {
         None => path,

@@ -226,7 +226,10 @@ pub fn decide(known: Known, findings: Vec<Finding>, answers: &HashMap<String, An
     let dismissed: Vec<Row> = rows.iter().filter(|row| row.state == State::Dismissed).cloned().collect();
     for report in reports.iter_mut().filter(|report| !report.known) {
         // An engine may say twice in two ways what was dismissed once.
-        if dismissed.iter().any(|row| report.is_at_lines_of(row) && report.sounds_like(row) >= SIMILAR) {
+        if dismissed
+            .iter()
+            .any(|row| report.is_at_lines_of(row) && alike(&report.words, &words(&row.finding.title)) >= SIMILAR)
+        {
             report.dismissed = true;
             continue;
         }
@@ -280,7 +283,7 @@ impl Reported {
     }
 
     /// How surely this is what the row is about: the lower the surer; `None` if it is not.
-    fn rank(&self, row: &Row, texts: &Texts) -> Option<u8> {
+    fn rank(&self, row: &Row, likeness: f64, texts: &Texts) -> Option<u8> {
         let finding = &self.finding;
         if finding.fingerprint == row.fingerprint {
             return Some(0);
@@ -294,7 +297,7 @@ impl Reported {
         if self.is_at_lines_of(row) {
             return Some(2);
         }
-        (self.sounds_like(row) >= SIMILAR && self.touches_lines_of(row, texts)).then_some(3)
+        (likeness >= SIMILAR && self.touches_lines_of(row, texts)).then_some(3)
     }
 
     /// Rules are precise: two of them are two faults.
@@ -318,13 +321,6 @@ impl Reported {
         let shared = || lines.iter().any(|line| tells(line) && row.lines.contains(line));
         let as_it_was = || row.state != State::Dismissed || texts.has(&row.finding.path, &row.lines) == Some(true);
         *lines == row.lines || both_about_the_file || (shared() && as_it_was())
-    }
-
-    /// The share of words that the titles have in common, 0 to 1.
-    fn sounds_like(&self, row: &Row) -> f64 {
-        let other = words(&row.finding.title);
-        let all = self.words.len() + other.len();
-        if all == 0 { 0.0 } else { 2.0 * self.words.intersection(&other).count() as f64 / all as f64 }
     }
 
     fn new_row(
@@ -358,9 +354,11 @@ impl Reported {
 fn partners(rows: &[Row], reports: &[Reported], texts: &Texts) -> Vec<Option<usize>> {
     let mut pairs = Vec::new();
     for (of_row, row) in rows.iter().enumerate() {
+        let words = words(&row.finding.title);
         for (of_report, report) in reports.iter().enumerate() {
-            let Some(rank) = report.rank(row, texts) else { continue };
-            let likeness = (report.sounds_like(row) * 1000.0) as u32;
+            let likeness = alike(&report.words, &words);
+            let Some(rank) = report.rank(row, likeness, texts) else { continue };
+            let likeness = (likeness * 1000.0) as u32;
             // Between equals what was dismissed comes first: no wording may bring it back.
             let state = match row.state {
                 State::Dismissed => 0,
@@ -409,6 +407,12 @@ fn elsewhere_dismissed<'a>(
     Some(Dismissal { why: Some(why), ..dismissal.clone() })
 }
 
+/// The share of words that two titles have in common, 0 to 1.
+fn alike(words: &BTreeSet<String>, others: &BTreeSet<String>) -> f64 {
+    let all = words.len() + others.len();
+    if all == 0 { 0.0 } else { 2.0 * words.intersection(others).count() as f64 / all as f64 }
+}
+
 /// The words of a title that carry it.
 fn words(title: &str) -> BTreeSet<String> {
     const EMPTY: [&str; 20] = [
@@ -445,7 +449,8 @@ impl Texts {
     fn lines(&self, finding: &Finding) -> Option<Vec<String>> {
         let file = self.files.get(&finding.path)?;
         let Some(lines) = finding.lines else { return Some(Vec::new()) };
-        let meant = file.iter().filter(|(number, _)| (lines.start..=lines.end).contains(number));
+        let start = file.partition_point(|(number, _)| *number < lines.start);
+        let meant = file[start..].iter().take_while(|(number, _)| *number <= lines.end);
         Some(meant.take(MAX_LINES).map(|(_, digest)| digest.clone()).collect())
     }
 

@@ -69,6 +69,10 @@ pub struct State {
     /// Authorization of each request for the repository itself.
     pub git: Vec<Option<String>>,
     pub git_root: Option<PathBuf>,
+    /// Who may write to the repository.
+    pub writers: Vec<String>,
+    /// Comments whose conversation is resolved, and by whom.
+    pub resolved: Vec<(u64, Value)>,
     /// GitHub's examples, by kind: what ours lack is taken from them.
     examples: Value,
     next: u64,
@@ -98,6 +102,8 @@ impl Fake {
             not_modified: 0,
             git: vec![],
             git_root: None,
+            writers: vec![],
+            resolved: vec![],
             examples: Value::Null,
             next: 1000,
         };
@@ -152,6 +158,8 @@ impl Fake {
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let path = parts.uri.path().to_owned();
         let query = parts.uri.query().unwrap_or_default().to_owned();
+        // Where the graph is asked: beside the version, and of no repository.
+        let path = if path == "/api/graphql" { format!("{PREFIX}/graphql") } else { path };
         let Some(path) = path.strip_prefix(PREFIX) else {
             self.state().git.push(header("authorization"));
             return self.git(&parts.method, &path, &query, &parts.headers, body).await;
@@ -245,6 +253,9 @@ type Handled = (u16, Vec<(&'static str, String)>, Value);
 impl State {
     fn handle(&mut self, method: &str, path: &str, query: &str, body: &Value, etag: Option<&str>) -> Handled {
         let ok = |value| (200, vec![], value);
+        if (method, path) == ("POST", "/graphql") {
+            return ok(self.threads(body));
+        }
         let Some(rest) = path.strip_prefix("/repos/acme/shop/") else {
             let user = self.full("private-user-response-with-public-profile-information", &self.user);
             return if path == "/user" { ok(user) } else { missing() };
@@ -317,6 +328,20 @@ impl State {
                 }
                 None => missing(),
             },
+            ("PATCH", ["pulls", "comments", id]) => match at(&self.review_comments, id) {
+                Some(at) if self.review_comments[at]["user"]["id"] != self.user["id"] => {
+                    (403, vec![], json!({ "message": "Must have admin rights" }))
+                }
+                Some(at) => {
+                    self.review_comments[at]["body"] = body["body"].clone();
+                    ok(self.full("pull-request-review-comment", &self.review_comments[at]))
+                }
+                None => missing(),
+            },
+            ("GET", ["collaborators", who, "permission"]) => {
+                let permission = if self.writers.iter().any(|writer| writer == who) { "write" } else { "read" };
+                ok(json!({ "permission": permission }))
+            }
             ("POST", ["statuses", sha]) => {
                 let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
                 let known = ["error", "failure", "pending", "success"].contains(&text("state").as_str());
@@ -328,6 +353,34 @@ impl State {
             }
             _ => missing(),
         }
+    }
+
+    /// Conversations, which only the graph knows.
+    fn threads(&self, body: &Value) -> Value {
+        let asked = &body["variables"];
+        assert_eq!((&asked["owner"], &asked["name"], &asked["number"]), (&"acme".into(), &"shop".into(), &42.into()));
+        let first = self.review_comments.iter().filter(|comment| comment["in_reply_to_id"].is_null());
+        let nodes: Vec<Value> = first
+            .map(|comment| {
+                let by = self.resolved.iter().find(|(id, _)| comment["id"] == *id).map(|(_, by)| by);
+                json!({
+                    "isResolved": by.is_some(),
+                    "resolvedBy": by.filter(|by| !by.is_null()).map(|by| json!({ "login": by })),
+                    "comments": { "nodes": [{ "fullDatabaseId": comment["id"].to_string() }] },
+                })
+            })
+            .collect();
+        let threads = json!({ "pageInfo": { "hasNextPage": false, "endCursor": null }, "nodes": nodes });
+        json!({ "data": { "repository": { "pullRequest": { "reviewThreads": threads } } } })
+    }
+
+    /// Somebody answers to a comment.
+    pub fn reply(&mut self, to: u64, login: &str, body: &str) {
+        let mut reply = self.posted(body, "discussion_r");
+        let kind = if login.ends_with("[bot]") { "Bot" } else { "User" };
+        reply["user"] = json!({ "id": 500 + login.len(), "login": login, "type": kind });
+        (reply["in_reply_to_id"], reply["path"]) = (to.into(), "a.py".into());
+        self.review_comments.push(reply);
     }
 
     fn pull(&self) -> Value {
@@ -429,7 +482,8 @@ impl State {
     pub fn posted(&mut self, body: &str, kind: &str) -> Value {
         self.next += 1;
         let url = format!("https://github.example/{REPO}/pull/42#{kind}-{}", self.next);
-        json!({ "id": self.next, "user": self.user, "body": body, "html_url": url })
+        let now = "2026-11-24T08:00:00Z";
+        json!({ "id": self.next, "user": self.user, "body": body, "html_url": url, "created_at": now })
     }
 }
 

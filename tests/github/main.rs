@@ -5,3 +5,4 @@ mod contract;
 mod fake;
 mod publish;
 mod review;
+mod rounds;

@@ -10,6 +10,7 @@ use cicdctl::config::{Config, EngineName};
 use cicdctl::forge::github::GitHub;
 use cicdctl::forge::{Forge, Token};
 use cicdctl::review::{self, Outcome, Review, Setting};
+use cicdctl::store::Store;
 use serde_json::Value;
 
 use crate::fake::{Fake, Fault, REPO, TOKEN};
@@ -17,21 +18,22 @@ use crate::fake::{Fake, Fault, REPO, TOKEN};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cicdctl");
 
 /// A repository with a pull request, and a GitHub that knows it.
-struct World {
-    dir: tempfile::TempDir,
-    fake: Fake,
-    github: GitHub,
-    config: Config,
-    key: Option<PathBuf>,
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub fake: Fake,
+    pub github: GitHub,
+    pub config: Config,
+    pub key: Option<PathBuf>,
+    pub store: Option<Store>,
 }
 
 impl World {
-    async fn new() -> World {
+    pub async fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         let fake = Fake::start().await;
         let token = Token::new(TOKEN).unwrap();
         let github = GitHub::new(fake.api().parse().unwrap(), REPO.into(), token).unwrap().with_pace(Duration::ZERO);
-        let world = World { dir, fake, github, config: Config::default(), key: None };
+        let world = World { dir, fake, github, config: Config::default(), key: None, store: None };
         let bare = world.bare();
         std::fs::create_dir_all(&bare).unwrap();
         world.git(&bare, &["init", "-q", "--bare", "-b", "main", "."]);
@@ -49,7 +51,7 @@ impl World {
         self.dir.path().join("root/acme/shop.git")
     }
 
-    fn work(&self) -> PathBuf {
+    pub fn work(&self) -> PathBuf {
         self.dir.path().join("work")
     }
 
@@ -70,11 +72,11 @@ impl World {
     fn commit(&self, path: &str, text: &str) {
         std::fs::write(self.work().join(path), text).unwrap();
         self.git(&self.work(), &["add", "-A"]);
-        self.git(&self.work(), &["commit", "-q", "-m", "change"]);
+        self.git(&self.work(), &["commit", "-q", "--allow-empty", "-m", "change"]);
     }
 
     /// A new head of the pull request, here and at the forge.
-    fn push(&self, text: &str) {
+    pub fn push(&self, text: &str) {
         let work = self.work();
         self.commit("a.py", text);
         self.git(&work, &["push", "-q", "origin", "+HEAD:refs/pull/42/head"]);
@@ -86,7 +88,11 @@ impl World {
         state.files = vec![("a.py".into(), Some(patch))];
     }
 
-    async fn review(&self, request: ReviewRequest) -> Review {
+    pub async fn review(&self, request: ReviewRequest) -> Review {
+        self.review_as("01JTEST", request).await
+    }
+
+    pub async fn review_as(&self, job: &str, request: ReviewRequest) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
         let setting = Setting {
@@ -102,17 +108,17 @@ impl World {
             claude: None,
             forge: Some(&self.github as &dyn Forge),
             repo: None,
-            store: None,
+            store: self.store.as_ref(),
         };
-        review::run("01JTEST", &request, &setting, &mut wish, &mut |_| {}).await.unwrap()
+        review::run(job, &request, &setting, &mut wish, &mut |_| {}).await.unwrap()
     }
 
-    async fn post(&self) -> Review {
+    pub async fn post(&self) -> Review {
         self.review(ReviewRequest { path: Some(self.work()), ..posted() }).await
     }
 
     /// An engine of our own: a shell script.
-    fn with_engine(mut self, script: &str) -> World {
+    pub fn with_engine(mut self, script: &str) -> World {
         use std::os::unix::fs::PermissionsExt;
         let program = self.dir.path().join("engine");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -123,7 +129,7 @@ impl World {
     }
 
     /// State and description of each status, with the head that it is of.
-    fn statuses(&self) -> Vec<(String, String)> {
+    pub fn statuses(&self) -> Vec<(String, String)> {
         self.fake.state().statuses.iter().map(|(_, state, text)| (state.clone(), text.clone())).collect()
     }
 
@@ -138,7 +144,7 @@ impl World {
     }
 
     /// The program as a user runs it.
-    async fn cicdctl(&self, args: &[&str], environment: &[(&str, &str)]) -> Output {
+    pub async fn cicdctl(&self, args: &[&str], environment: &[(&str, &str)]) -> Output {
         let home = self.dir.path().join("user");
         let config = home.join(".config/cicd-toolkit");
         std::fs::create_dir_all(&config).unwrap();
@@ -159,11 +165,11 @@ impl World {
     }
 }
 
-fn posted() -> ReviewRequest {
+pub fn posted() -> ReviewRequest {
     ReviewRequest { pr: Some(42), post: Some(true), ..Default::default() }
 }
 
-fn body(value: &Value) -> &str {
+pub fn body(value: &Value) -> &str {
     value["body"].as_str().unwrap()
 }
 
