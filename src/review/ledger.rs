@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::judge::{normalised, order};
 use super::{Coverage, FileCoverage};
 use crate::diff::Diff;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Lines, Severity};
 
 /// Lines of a finding that are remembered.
 const MAX_LINES: usize = 100;
@@ -223,13 +223,21 @@ pub fn decide(known: Known, findings: Vec<Finding>, answers: &HashMap<String, An
         .map(|(before, row)| Entry { row: row.clone(), was: Some(before.state) })
         .collect();
 
-    let dismissed: Vec<Row> = rows.iter().filter(|row| row.state == State::Dismissed).cloned().collect();
+    let dismissed: Vec<(Row, Option<Lines>)> = rows
+        .iter()
+        .zip(&partners)
+        .filter(|(row, _)| row.state == State::Dismissed)
+        .filter_map(|(row, partner)| Some((row.clone(), reports[(*partner)?].finding.lines)))
+        .collect();
     for report in reports.iter_mut().filter(|report| !report.known) {
-        // An engine may say twice in two ways what was dismissed once.
-        if dismissed
-            .iter()
-            .any(|row| report.is_at_lines_of(row) && alike(&report.words, &words(&row.finding.title)) >= SIMILAR)
-        {
+        // An engine may say twice, in two ways, what was dismissed once. The same lines in another place are another
+        // finding.
+        let is_said_before = |(row, lines): &(Row, Option<Lines>)| {
+            report.finding.lines == *lines
+                && report.is_at_lines_of(row)
+                && alike(&report.words, &words(&row.finding.title)) >= SIMILAR
+        };
+        if dismissed.iter().any(is_said_before) {
             report.dismissed = true;
             continue;
         }
@@ -486,7 +494,7 @@ pub mod sample {
     //! Rows for tests.
 
     use super::*;
-    use crate::finding::{Category, Lines};
+    use crate::finding::Category;
 
     pub fn finding(name: &str, title: &str, line: u32) -> Finding {
         Finding {
@@ -528,7 +536,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::finding::{Category, Draft, Lines};
+    use crate::finding::{Category, Draft};
     use crate::review::judge;
     use crate::review::sample::{added, diff};
 
@@ -695,6 +703,17 @@ mod tests {
         assert_eq!(pull.review(&[(2, 3, "index may be out of bounds")]).dismissed, 1);
         assert_eq!(pull.rows.len(), 1);
         assert_eq!(pull.rows[0].dismissal, Some(dismissal()));
+    }
+
+    #[test]
+    fn the_same_lines_in_another_place_are_not_dismissed_with_the_first() {
+        let mut pull = Pull::new();
+        let name = only(&pull.review(&[(5, 5, "unwrap of nothing")])).to_owned();
+        pull.dismiss(&name);
+        pull.lines.extend(["fn c() {".to_owned(), FILE[4].to_owned()]);
+        let decided = pull.review(&[(5, 5, "unwrap of nothing"), (8, 8, "unwrap of nothing")]);
+        assert_eq!((decided.dismissed, decided.findings.len()), (1, 1));
+        assert_eq!(decided.findings[0].lines.unwrap().start, 8);
     }
 
     #[test]

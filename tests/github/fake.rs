@@ -340,7 +340,7 @@ impl State {
             },
             ("GET", ["collaborators", who, "permission"]) => {
                 let permission = if self.writers.iter().any(|writer| writer == who) { "write" } else { "read" };
-                ok(json!({ "permission": permission }))
+                ok(json!({ "permission": permission, "role_name": permission, "user": null }))
             }
             ("POST", ["statuses", sha]) => {
                 let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
@@ -491,8 +491,9 @@ fn full(example: &Value, ours: &Value) -> Value {
     match (example, ours) {
         (Value::Object(example), Value::Object(ours)) => {
             let mut all = example.clone();
-            // A file without a patch is one: GitHub leaves it out.
+            // A file without a patch is one, and a comment that answers none: GitHub leaves these out.
             all.remove("patch");
+            all.remove("in_reply_to_id");
             for (name, value) in ours {
                 let value = full(all.get(name).unwrap_or(&Value::Null), value);
                 all.insert(name.clone(), value);
