@@ -205,11 +205,8 @@ fn stance(text: &str) -> Stance {
     let says = |phrase: &&str| sentence.contains(&format!(" {phrase} "));
     let begins = |phrase: &&str| sentence.starts_with(&format!(" {phrase} "));
     // An emoji alone, or nothing but a quotation, is no reason to drop a finding; thumbs down are.
-    let agrees = words.is_empty()
-        || own == "+1"
-        || AGREES.iter().any(|phrase| says(phrase))
-        || BEGINS.iter().any(|phrase| begins(phrase));
-    if own.contains('\u{1f44e}') || DISAGREES.iter().any(|phrase| says(phrase)) {
+    let agrees = words.is_empty() || own == "+1" || AGREES.iter().any(says) || BEGINS.iter().any(begins);
+    if own.contains('\u{1f44e}') || DISAGREES.iter().any(says) {
         Stance::Disagrees
     } else if agrees {
         Stance::Agrees

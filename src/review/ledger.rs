@@ -290,12 +290,9 @@ impl Reported {
         Reported { finding, lines, words, known: false, dismissed: false }
     }
 
-    /// How surely this is what the row is about: the lower the surer; `None` if it is not.
+    /// How surely this is what a row of another name is about: the lower the surer; `None` if it is not.
     fn rank(&self, row: &Row, likeness: f64, texts: &Texts) -> Option<u8> {
         let finding = &self.finding;
-        if finding.fingerprint == row.fingerprint {
-            return Some(0);
-        }
         if finding.path != row.finding.path {
             return None;
         }
@@ -360,10 +357,16 @@ impl Reported {
 
 /// For each row the report that is about the same, if there is one. Each report belongs to one row at most.
 fn partners(rows: &[Row], reports: &[Reported], texts: &Texts) -> Vec<Option<usize>> {
+    let by_name: HashMap<&str, usize> =
+        reports.iter().enumerate().map(|(number, report)| (report.finding.fingerprint.as_str(), number)).collect();
+    // Most are reported as before, and need no comparison with all the others.
+    let mut partners: Vec<Option<usize>> =
+        rows.iter().map(|row| by_name.get(row.fingerprint.as_str()).copied()).collect();
+    let mut taken: HashSet<usize> = partners.iter().copied().flatten().collect();
     let mut pairs = Vec::new();
-    for (of_row, row) in rows.iter().enumerate() {
+    for (of_row, row) in rows.iter().enumerate().filter(|(of_row, _)| partners[*of_row].is_none()) {
         let words = words(&row.finding.title);
-        for (of_report, report) in reports.iter().enumerate() {
+        for (of_report, report) in reports.iter().enumerate().filter(|(number, _)| !taken.contains(number)) {
             let likeness = alike(&report.words, &words);
             let Some(rank) = report.rank(row, likeness, texts) else { continue };
             let likeness = (likeness * 1000.0) as u32;
@@ -377,8 +380,6 @@ fn partners(rows: &[Row], reports: &[Reported], texts: &Texts) -> Vec<Option<usi
         }
     }
     pairs.sort_unstable();
-    let mut partners = vec![None; rows.len()];
-    let mut taken = HashSet::new();
     for (.., row, report) in pairs {
         if partners[row].is_none() && taken.insert(report) {
             partners[row] = Some(report);

@@ -105,7 +105,9 @@ impl Run<'_> {
         let mut permissions: HashMap<String, Permission> = HashMap::new();
         for login in answers::people(threads, &heard) {
             match forge.permission(&login).await {
-                Ok(permission) => drop(permissions.insert(login, permission)),
+                Ok(permission) => {
+                    permissions.insert(login, permission);
+                }
                 Err(error @ ForgeError::RateLimited { .. }) => return Err(error.into()),
                 Err(error) => self.note(format!(
                     "what `{}` may do could not be found out, so their answers do not count: {error}",

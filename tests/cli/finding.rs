@@ -8,7 +8,7 @@ use crate::Place;
 fn with_store() -> Place {
     let place = Place::new().with_fault();
     let path = place.path("home/.local/state/cicd-toolkit/store.db");
-    drop(cicdctl::store::Store::open(&path).unwrap());
+    drop(Store::open(&path).unwrap());
     place
 }
 
