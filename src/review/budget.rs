@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
             false => format!("{} is spent ({})", self.name(&cap), stands(&cap)),
         };
         if let Some(again) = &again {
-            reason = format!("{reason}; it has room again at {}", again.strftime("%Y-%m-%d %H:%M %Z"));
+            reason = format!("{reason}; it has room again at {}", moment(again));
         } else if !settles {
             reason = format!("{reason}; `[budget] pull` in config.toml or the agent's file says how much it is");
         }
@@ -142,7 +142,6 @@ impl<'a> Run<'a> {
         let caps = caps(&self.setting.config.budget, &Zoned::now())?;
         let balances = match self.setting.store {
             Some(store) => store.balances(self.payer(), caps).await?,
-            // Nothing was ever spent here.
             None => untouched(&caps, self.request.pr.is_some()),
         };
         let wanted = Usd::new(claude.max_budget_usd).unwrap_or_default();
@@ -189,7 +188,8 @@ fn stands(cap: &Balance) -> String {
     }
 }
 
-fn untouched(caps: &Caps, is_pull: bool) -> Vec<Balance> {
+/// The caps where nothing was ever spent.
+pub fn untouched(caps: &Caps, is_pull: bool) -> Vec<Balance> {
     let all = caps.caps.iter().filter(|(scope, _)| is_pull || *scope != Scope::Pull);
     all.map(|(scope, cap)| Balance { scope: *scope, cap: *cap, spent: Usd::ZERO, held: Usd::ZERO }).collect()
 }
@@ -238,9 +238,14 @@ fn price(used: Option<&EngineUsed>, started: bool) -> Price {
     Price { cost, input_tokens, output_tokens }
 }
 
-/// A moment of the store, by the clock on this host's wall.
-pub fn on_the_wall(milliseconds: i64) -> Option<Zoned> {
-    Timestamp::from_millisecond(milliseconds).ok().map(|time| time.to_zoned(TimeZone::system()))
+/// A moment of the store, by a clock on the wall.
+pub fn on_the_wall(milliseconds: i64, zone: &TimeZone) -> Option<Zoned> {
+    Timestamp::from_millisecond(milliseconds).ok().map(|time| time.to_zoned(zone.clone()))
+}
+
+/// `2026-11-26 00:00 CET`: with its zone, as readers of a pull request live elsewhere.
+pub fn moment(time: &Zoned) -> String {
+    time.strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines, the cage,
 //! the forge and what the store remembers of earlier reviews; knows nothing of our own HTTP API.
 
-mod budget;
+pub mod budget;
 mod change;
 mod engine;
 pub mod judge;
