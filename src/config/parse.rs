@@ -80,13 +80,7 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     let OwnBudget { pull: _, project: _, day, month } = config.budget;
     effective.budget.agent =
         Some(AgentBudget { name: name.clone(), day: day.unwrap_or(Cap::NONE), month: month.unwrap_or(Cap::NONE) });
-    Ok(Agent {
-        name: name.clone(),
-        path: file.path,
-        repo: file.repo,
-        limits: limits.try_into()?,
-        config: effective,
-    })
+    Ok(Agent { name: name.clone(), path: file.path, repo: file.repo, limits: limits.try_into()?, config: effective })
 }
 
 /// `owner/name` as GitHub, GitLab and Gitea have it.

@@ -111,8 +111,8 @@ impl<'a> Run<'a> {
             self.review.receipt.notes.push(format!("{error:#}; {held} count for it"));
         }
         let broke = matches!(result, Some(Err(error)) if error.kind == ErrorKind::Failed);
-        let cap = cut_by.filter(|_| broke && price.cost.is_some_and(|cost| cost >= amount))?;
-        Some(Capped { cap, settles: cap.held > Usd::ZERO })
+        let (cap, cost) = cut_by.zip(price.cost).filter(|(_, cost)| broke && *cost >= amount)?;
+        Some(Capped { cap: Balance { spent: cap.spent + cost, ..cap }, settles: cap.held > Usd::ZERO })
     }
 
     /// The review ends here, as a cap does not allow it.
@@ -270,14 +270,8 @@ mod tests {
         assert_eq!(again(Scope::AgentMonth, now).as_deref(), Some("2026-11-30T23:00:00Z"));
         assert_eq!(again(Scope::Month, "2026-12-31T23:59:59[UTC]").as_deref(), Some("2027-01-01T00:00:00Z"));
         // A day of 23 hours, one of 25, and one that has no midnight.
-        assert_eq!(
-            again(Scope::Day, "2026-03-29T12:00:00[Europe/Berlin]").as_deref(),
-            Some("2026-03-29T22:00:00Z")
-        );
-        assert_eq!(
-            again(Scope::Day, "2026-10-25T00:00:00[Europe/Berlin]").as_deref(),
-            Some("2026-10-25T23:00:00Z")
-        );
+        assert_eq!(again(Scope::Day, "2026-03-29T12:00:00[Europe/Berlin]").as_deref(), Some("2026-03-29T22:00:00Z"));
+        assert_eq!(again(Scope::Day, "2026-10-25T00:00:00[Europe/Berlin]").as_deref(), Some("2026-10-25T23:00:00Z"));
         assert_eq!(
             again(Scope::Day, "2018-11-03T12:00:00[America/Sao_Paulo]").as_deref(),
             Some("2018-11-04T03:00:00Z")

@@ -102,7 +102,8 @@ pub async fn run<'a>(
         receipt: Receipt::default(),
         retry_at_ms: None,
     };
-    let mut run = Run { dir: setting.workspace.join(job), request, setting, wish, tell, review, posting: None, capped: false };
+    let mut run =
+        Run { dir: setting.workspace.join(job), request, setting, wish, tell, review, posting: None, capped: false };
     let ended = run.steps().await;
     let Run { dir, tell, mut review, posting, capped, .. } = run;
     if let Err(error) = remove_tree(&dir).await {

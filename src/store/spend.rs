@@ -53,8 +53,16 @@ pub struct Call {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reserved {
     /// To be settled by this number.
-    Granted { id: i64, amount: Usd, held: Usd, cut_by: Option<Balance> },
-    Refused { cap: Balance, settles: bool },
+    Granted {
+        id: i64,
+        amount: Usd,
+        held: Usd,
+        cut_by: Option<Balance>,
+    },
+    Refused {
+        cap: Balance,
+        settles: bool,
+    },
 }
 
 /// What a call has really cost.
@@ -207,12 +215,7 @@ fn balances(connection: &Connection, payer: &Payer, caps: &Caps) -> Result<Vec<B
         let (spent, held) = connection
             .prepare_cached(&sql)?
             .query_row(params_from_iter(values), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))?;
-        found.push(Balance {
-            scope: *scope,
-            cap: *cap,
-            spent: Usd::from_micros(spent),
-            held: Usd::from_micros(held),
-        });
+        found.push(Balance { scope: *scope, cap: *cap, spent: Usd::from_micros(spent), held: Usd::from_micros(held) });
     }
     Ok(found)
 }

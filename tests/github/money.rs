@@ -56,11 +56,14 @@ async fn a_cap_of_a_pull_request_is_said_above_the_findings_and_goes_when_it_is_
     assert_eq!(budgets(&world), ["1"], "no second call was made");
     let (state, text) = world.statuses().pop().unwrap();
     assert_eq!(state, "pending");
-    assert!(text.starts_with("not wholly reviewed (partial): the cap of $1.00 for one pull request is spent"), "{text}");
+    assert!(
+        text.starts_with("not wholly reviewed (partial): the cap of $1.00 for one pull request is spent"),
+        "{text}"
+    );
     let noticed = summaries(&world);
     assert_eq!(noticed.len(), 1);
     let (notice, rest) = noticed[0].split_once("<!-- /cicdctl:notice -->\n").unwrap();
-    assert!(notice.contains("## Not wholly reviewed (partial)") && notice.contains("the cap of $1.00"), "{notice}");
+    assert!(notice.contains("## Not wholly reviewed (partial)") && notice.contains("the cap of \\$1.00"), "{notice}");
     assert_eq!(rest, found[0].split_once('\n').unwrap().1, "what was found stays");
     assert_eq!(world.fake.state().reviews.len(), 1);
 
@@ -98,8 +101,12 @@ async fn a_spent_day_defers_until_midnight_and_says_so_where_nothing_stands_yet(
     world.config.budget.day = Cap::dollars(5);
     let request = ReviewRequest { dry_run: true, path: Some(world.work()), ..posted() };
     let dry = world.review(request).await;
-    let notes = ["it may cost up to $2.00", "the cap of $10.00 for one pull request: $10.00 left",
-        "the cap of $500.00 a month: $500.00 left", "the cap of $5.00 a day: $5.00 left"];
+    let notes = [
+        "it may cost up to $2.00",
+        "the cap of $10.00 for one pull request: $10.00 left",
+        "the cap of $500.00 a month: $500.00 left",
+        "the cap of $5.00 a day: $5.00 left",
+    ];
     assert_eq!((dry.outcome, dry.receipt.notes), (Outcome::Skipped, notes.map(str::to_owned).to_vec()));
     assert_eq!(world.store.as_ref().unwrap().spending(0, 0).await.unwrap(), []);
 
@@ -121,7 +128,7 @@ async fn an_engine_that_uses_up_what_a_cap_had_left_is_not_a_failure_of_the_revi
     assert_eq!(cut.outcome, Outcome::Partial, "{:?}", cut.reason);
     assert!(cut.reason.unwrap().starts_with("the cap of $0.75 for one pull request is spent ($0.80 spent)"));
     assert_eq!(budgets(&world), ["0.5", "0.2"]);
-    assert!(summaries(&world)[0].contains("the cap of $0.75"));
+    assert!(summaries(&world)[0].contains("the cap of \\$0.75"));
 }
 
 #[tokio::test]

@@ -79,9 +79,8 @@ impl GitHub {
         let (new_comments, known_comments) = (ours(&inline.posted), ours(&known));
         known.extend(inline.posted);
         let text = publish::summary(review, &known);
-        let anew = |old: Option<&str>| {
-            (!old.is_some_and(|old| publish::same_summary(old, &text))).then(|| text.clone())
-        };
+        let anew =
+            |old: Option<&str>| (!old.is_some_and(|old| publish::same_summary(old, &text))).then(|| text.clone());
         let summary_url = self.post_summary(pull, &anew).await?;
         Ok(Publication::Done(Published { summary_url, review_url: inline.url, new_comments, known_comments }))
     }

@@ -525,7 +525,10 @@ mod tests {
         let noticed = with_notice(Some(&earlier), &later);
         let (marker, rest) = noticed.split_once('\n').unwrap();
         assert!(is_summary(marker) && marker.contains(&"a".repeat(40)) && marker.ends_with(" noticed -->"), "{marker}");
-        assert!(rest.starts_with("<!-- cicdctl:notice v1 -->\n## Not reviewed yet (deferred)\n\n**Why:** the cap"), "{rest}");
+        assert!(
+            rest.starts_with("<!-- cicdctl:notice v1 -->\n## Not reviewed yet (deferred)\n\n**Why:** the cap"),
+            "{rest}"
+        );
         assert!(rest.contains("That is said of bbbbbbbbbb; what stands below is of an earlier review."), "{rest}");
         assert!(noticed.ends_with(earlier.split_once('\n').unwrap().1));
         assert_eq!(noticed.matches("<!-- /cicdctl:notice -->").count(), 1);
