@@ -82,6 +82,7 @@ pub enum Command {
     Job(command::job::Command),
     #[command(subcommand)]
     Finding(command::finding::Command),
+    Cost(command::cost::Args),
     Doctor(command::doctor::Args),
     #[command(subcommand)]
     Secret(command::secret::Command),
@@ -174,6 +175,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Review(args) => command::review::run(args, &host).await,
         Command::Job(command) => command::job::run(command, &host).await,
         Command::Finding(command) => command::finding::run(command, &host).await,
+        Command::Cost(args) => command::cost::run(args, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
         Command::Secret(command) => command::secret::run(command, &host),
         Command::Run(command) => command::run::run(command, host).await,

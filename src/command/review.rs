@@ -244,16 +244,17 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         deferrals: 0,
         review: None,
     };
-    let scope = match &job.request.agent {
-        Some(name) => {
-            host.known_agent(name, &host.config()?)?;
-            Scope::Agent(name.clone())
-        }
-        None => Scope::Runner,
+    let (scope, config) = match &job.request.agent {
+        Some(name) => (Scope::Agent(name.clone()), Some(host.known_agent(name, &host.config()?)?.config)),
+        // One that is wrong shows in the review.
+        None => (Scope::Runner, host.config().ok()),
     };
-    // Where nothing is set up a review leaves nothing behind.
-    let store = match host.paths.store().exists().then(|| Store::open(&host.paths.store())) {
-        Some(Err(error)) if job.request.pr.is_none() => {
+    // Money is counted wherever it is spent. Besides, where nothing is set up a review leaves nothing behind.
+    let engine = job.request.engine.or(config.map(|config| config.review.engine));
+    let costs = engine == Some(EngineName::Claude);
+    let wanted = host.paths.store().exists() || costs && !job.request.dry_run;
+    let store = match wanted.then(|| Store::open(&host.paths.store())) {
+        Some(Err(error)) if !costs && job.request.pr.is_none() => {
             host.ui.warn(&format!("{error:#}; what was dismissed before is shown again"));
             None
         }

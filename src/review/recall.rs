@@ -28,6 +28,7 @@ impl Run<'_> {
     pub(super) async fn recall(&mut self) -> Result<(), Stopped> {
         let forge = self.request.pr.zip(self.setting.forge);
         if !matches!(self.review.outcome, Outcome::Reviewed | Outcome::Partial)
+            || self.capped
             || (forge.is_none() && self.setting.store.is_none())
         {
             return Ok(());
@@ -45,7 +46,7 @@ impl Run<'_> {
         };
         let (base, head) = (self.review.receipt.base_sha.clone(), self.review.receipt.head_sha.clone());
         let (base, head) = (base.unwrap_or_default(), head.unwrap_or_default());
-        let mut findings = std::mem::take(&mut self.review.findings);
+        let mut findings = self.review.findings.clone();
         if self.review.receipt.reviewed_by.is_some() {
             add_dismissed(&mut findings, &known.rows, &base, &head);
         }

@@ -329,6 +329,10 @@ async fn an_engine_that_needs_its_key_gets_no_other_secret() {
     world.key = Some(secrets.join("anthropic-api-key"));
     world.config.review.engine = EngineName::Claude;
     world.config.engine.claude.program = Some(world.config.engine.command.argv[0].clone().into());
+    let uncounted = world.post().await;
+    assert!(uncounted.reason.unwrap().contains("there is no store to count it in"));
+    assert!(!world.dir.path().join("engine-env").exists());
+    world.store = Some(Store::open(&world.dir.path().join("store.db")).unwrap());
     assert_eq!(world.post().await.outcome, Outcome::Failed);
     let read = |name: &str| std::fs::read_to_string(world.dir.path().join(name)).unwrap();
     assert!(read("engine-env").contains("key-4711"));
