@@ -4,6 +4,7 @@
 //!
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
+mod approvals;
 mod queue;
 
 use std::path::Path;
@@ -23,7 +24,7 @@ use crate::review::{Outcome, Review};
 pub use queue::{Accepted, Ask, Cancelled, Ending};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 0] = [];
+const STEPS: [&str; 1] = [include_str!("approvals.sql")];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
