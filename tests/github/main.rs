@@ -3,5 +3,6 @@
 
 mod contract;
 mod fake;
+mod policy;
 mod publish;
 mod review;
