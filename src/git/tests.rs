@@ -485,8 +485,17 @@ async fn attributes_are_those_of_the_tree_that_is_asked_as_git_reads_them() {
     place.file(".gitattributes", "* -made\n");
     let mirror = place.mirror().await;
     let paths = [
-        "a.js", "src/a.js", "src/own.js", "with space.c", "top/a/b", "gen/x.c", "gen/a/b/x.c", "kept.js", "dir/a",
-        "new\nline.js", "first.txt",
+        "a.js",
+        "src/a.js",
+        "src/own.js",
+        "with space.c",
+        "top/a/b",
+        "gen/x.c",
+        "gen/a/b/x.c",
+        "kept.js",
+        "dir/a",
+        "new\nline.js",
+        "first.txt",
     ];
     let asked: Vec<String> = paths.map(String::from).into();
     let said = mirror.attributes(&base, &["made", "other"], &asked, &place.path("scratch")).await.unwrap();

@@ -125,16 +125,27 @@ impl Store {
         .await
     }
 
-    /// All jobs of pull requests of this number, newest first, without their reviews.
-    pub async fn jobs_of_pull(&self, number: u64, limit: u32) -> Result<Vec<Job>> {
+    /// The newest jobs of pull requests of this number first, without their reviews; those of one repository
+    /// (`owner/name`) and of one agent where these are given.
+    pub async fn jobs_of_pull(
+        &self,
+        number: u64,
+        repo: Option<&str>,
+        agent: Option<AgentName>,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        let repo = repo.map(str::to_lowercase);
         self.run(move |connection| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM jobs
-                 WHERE json_extract(request, '$.pr') = ?1 ORDER BY id DESC LIMIT ?2"
+                 WHERE json_extract(request, '$.pr') = ?1
+                 AND (?2 IS NULL OR coalesce(pull, lower(json_extract(request, '$.repo')) || '#' || ?1) = ?2 || '#' || ?1)
+                 AND (?3 IS NULL OR agent = ?3)
+                 ORDER BY id DESC LIMIT ?4"
             );
             let jobs = connection
                 .prepare_cached(&sql)?
-                .query_map(params![number, limit], job_of_row)?
+                .query_map(params![number, repo, agent.as_ref().map(AgentName::as_str), limit], job_of_row)?
                 .collect::<rusqlite::Result<_>>()?;
             Ok(jobs)
         })

@@ -73,7 +73,10 @@ async fn a_pull_request_that_edits_its_own_policy_changes_nothing_in_its_own_rev
     let before = world.post().await;
     assert_eq!((before.outcome, before.findings.len()), (Outcome::Reviewed, 1));
     for (path, text) in [
-        (".cicd-toolkit.toml", "[trigger]\non = []\n[[paths]]\nmatch = [\"**\"]\nexclude = true\n[review]\nmin_severity = \"critical\"\n"),
+        (
+            ".cicd-toolkit.toml",
+            "[trigger]\non = []\n[[paths]]\nmatch = [\"**\"]\nexclude = true\n[review]\nmin_severity = \"critical\"\n",
+        ),
         (".gitattributes", "* linguist-generated linguist-vendored\n"),
     ] {
         world.commit(path, text);
@@ -209,7 +212,11 @@ async fn the_label_approves_a_head_of_a_fork_and_a_push_voids_it() {
     for _ in 0..2 {
         let review = world.job(&store, Trigger::Event).await;
         assert_eq!(review.outcome, Outcome::Skipped);
-        let void = format!("the label `cicd-review` approved {}; for {} remove it and set it again", &approved[..10], &now()[..10]);
+        let void = format!(
+            "the label `cicd-review` approved {}; for {} remove it and set it again",
+            &approved[..10],
+            &now()[..10]
+        );
         assert!(reason(&review).ends_with(&void), "{}", reason(&review));
     }
     assert!(!world.paid());
@@ -256,7 +263,10 @@ async fn rules_for_paths_reach_the_engine_the_budget_and_the_judge() {
     world.push("import requests\n");
     let review = world.post().await;
     assert_eq!(review.outcome, Outcome::Partial);
-    assert!(reason(&review).starts_with("1 of 3 files was not seen: `data/big.js` (over the budget of 100 bytes for `data/**`"));
+    assert!(
+        reason(&review)
+            .starts_with("1 of 3 files was not seen: `data/big.js` (over the budget of 100 bytes for `data/**`")
+    );
     assert_eq!(review.findings.iter().map(|one| one.path.as_str()).collect::<Vec<_>>(), ["a.py"]);
     assert_eq!(review.receipt.notes, ["left out 1 finding below `medium`"]);
     let bundle = std::fs::read_to_string(world.dir.path().join("bundle.json")).unwrap();
