@@ -290,8 +290,7 @@ impl Run<'_> {
                 subject: change.subject.clone(),
                 base_sha: change.base.clone(),
                 head_sha: change.head.clone(),
-                instructions: rules
-                    .instructions(&config.review.instructions, plan.seen.files.iter().map(|file| file.path.as_str())),
+                instructions: rules.instructions(&config.review.instructions, &plan.seen),
                 diff: plan.seen,
             },
             engine_home: self.setting.engine_home.to_owned(),

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::config::PathRule;
+use crate::diff::Diff;
 use crate::finding::Severity;
 use crate::globs::Globs;
 
@@ -49,11 +50,11 @@ impl PathRules {
     }
 
     /// The general instructions, and those of each rule that matches a file which the engine sees.
-    pub fn instructions<'a>(&self, general: &str, seen: impl Iterator<Item = &'a str> + Clone) -> String {
+    pub fn instructions(&self, general: &str, seen: &Diff) -> String {
         let mut parts = vec![general.trim().to_owned()];
         for (globs, rule) in &self.0 {
             let text = rule.instructions.as_deref().unwrap_or_default().trim();
-            if !text.is_empty() && seen.clone().any(|path| globs.first(path).is_some()) {
+            if !text.is_empty() && seen.files.iter().any(|file| globs.first(&file.path).is_some()) {
                 let written: Vec<String> = globs.written().iter().map(|glob| format!("`{glob}`")).collect();
                 parts.push(format!("For files that match {}:\n{text}", written.join(" or ")));
             }
@@ -75,6 +76,7 @@ impl PathRules {
 mod tests {
     use super::*;
     use crate::config::{Source, parse_config};
+    use crate::review::sample::{added, diff};
 
     fn rules(text: &str) -> PathRules {
         let source = Source { path: std::path::Path::new("config.toml"), text };
@@ -125,7 +127,9 @@ mod tests {
             instructions = "Name the index."
             "#,
         );
-        let given = |general: &str, seen: &[&str]| rules.instructions(general, seen.iter().copied());
+        let given = |general: &str, seen: &[&str]| {
+            rules.instructions(general, &diff(seen.iter().map(|path| added(path, &["+x"])).collect()))
+        };
         assert_eq!(given("", &["a.rs"]), "");
         assert_eq!(given("Be brief.\n", &["a.rs"]), "Be brief.");
         assert_eq!(

@@ -157,6 +157,10 @@ impl Run<'_> {
                 }
             };
             self.announce(forge, max_inline as usize).await?;
+        } else if self.request.pr.is_some() && self.request.trigger == Trigger::Event {
+            let note =
+                "whether policy wants this review is not known: without a repository and a token nobody asks the forge";
+            self.review.receipt.notes.push(note.into());
         }
         let attributes = Attributes::of(mirror, change, &self.scratch()).await?;
         Ok(Some(Policy { config, attributes }))
@@ -231,6 +235,7 @@ mod tests {
     fn events_and_policies() {
         let labelled = |label: &str| PullRequest { labels: vec!["bug".into(), label.into()], ..pull() };
         let fork = PullRequest { from_fork: true, head_repo: Some("eve/shop".into()), ..pull() };
+        let approved = PullRequest { from_fork: true, ..labelled("cicd-review") };
         let known = |reviewed: &[&str], approved: Option<&str>| History {
             reviewed_heads: reviewed.iter().map(|head| head.repeat(40)).collect(),
             approved_head: approved.map(|head| head.repeat(40)),
@@ -247,17 +252,9 @@ mod tests {
             ("of Mallory", PullRequest { author: "Mallory".into(), ..pull() }, new.clone()),
             ("into release/1", PullRequest { base_ref: "release/1".into(), ..pull() }, new.clone()),
             ("closed", PullRequest { state: "closed".into(), ..pull() }, new.clone()),
-            ("fork", fork.clone(), new.clone()),
-            (
-                "fork, head approved",
-                PullRequest { labels: labelled("cicd-review").labels, ..fork.clone() },
-                known(&[], Some("b")),
-            ),
-            (
-                "fork, push after it",
-                PullRequest { labels: labelled("cicd-review").labels, ..fork },
-                known(&["a"], Some("a")),
-            ),
+            ("fork", fork, new),
+            ("fork, head approved", approved.clone(), known(&[], Some("b"))),
+            ("fork, push after it", approved, known(&["a"], Some("a"))),
         ];
         let mut table = String::new();
         for policy in [
