@@ -275,6 +275,26 @@ async fn rules_for_paths_reach_the_engine_the_budget_and_the_judge() {
 }
 
 #[tokio::test]
+async fn another_policy_is_a_reason_to_review_again_and_another_time_to_review_is_not() {
+    let world = World::new().await.with_engine(PAID);
+    let store = world.store();
+    for (files, again) in [
+        (vec![], true),
+        (vec![], false),
+        (vec![(".cicd-toolkit.toml", "[trigger]\ndrafts = true\n")], false),
+        (vec![(".cicd-toolkit.toml", "[[paths]]\nmatch = [\"*.py\"]\ninstructions = \"Mind the types.\"\n")], true),
+        (vec![(".gitattributes", "*.js linguist-generated\n")], false),
+        (vec![(".gitattributes", "*.py -linguist-generated\n")], true),
+    ] {
+        world.on_base(&files);
+        let review = world.job(&store, Trigger::Event).await;
+        assert_eq!((review.outcome, review.receipt.reviewed_by.is_none()), (Outcome::Reviewed, again), "{files:?}");
+        assert_eq!(world.paid(), again, "{files:?}");
+        let _ = std::fs::remove_file(world.dir.path().join("bundle.json"));
+    }
+}
+
+#[tokio::test]
 async fn a_change_on_this_machine_obeys_its_base() {
     let world = World::new().await;
     let work = world.work();
