@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 
 use super::policy::{REPOSITORY_FILE, RepositoryFile};
-use super::{Agent, AgentFile, Config, Limits};
+use super::{Agent, AgentBudget, AgentFile, Config, Limits};
 use crate::agent::AgentName;
 use crate::error::Fail;
 use crate::forge::github::TOKEN_VARIABLES;
 use crate::forge::github::app::is_app_id;
+use crate::money::Cap;
 
 /// Above about 30 comments GitHub answers 502 or "submitted too quickly".
 const MAX_INLINE: u32 = 25;
@@ -73,16 +74,20 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     over.insert("policy".into(), file.policy.into());
     over.insert("engine".into(), file.engine.into());
     over.insert("forge".into(), file.forge.into());
+    // `day` and `month` of the user hold for all agents together; an agent's own are caps of another kind.
+    let mut budget = file.budget;
+    budget.remove("day");
+    budget.remove("month");
+    over.insert("budget".into(), budget.into());
     overlay(&mut merged, over);
     let mut limits = toml::Table::try_from(&user.agents.limits)?;
     overlay(&mut limits, file.limits);
-    Ok(Agent {
-        name: name.clone(),
-        path: file.path,
-        repo: file.repo,
-        limits: limits.try_into()?,
-        config: merged.try_into()?,
-    })
+    let mut effective: Config = merged.try_into()?;
+    // The other two are laid over the user's with the table.
+    let OwnBudget { pull: _, project: _, day, month } = config.budget;
+    effective.budget.agent =
+        Some(AgentBudget { name: name.clone(), day: day.unwrap_or(Cap::NONE), month: month.unwrap_or(Cap::NONE) });
+    Ok(Agent { name: name.clone(), path: file.path, repo: file.repo, limits: limits.try_into()?, config: effective })
 }
 
 /// The file of a repository's base branch laid over the configuration that the host has for it.
@@ -96,8 +101,9 @@ pub fn parse_repository(text: &str, host: &Config) -> Result<Config> {
     let forks = over.get("trigger").and_then(|trigger| trigger.get("forks")).map(|_| trigger.forks);
     let mut merged = toml::Table::try_from(host)?;
     overlay(&mut merged, over);
-    let mut config: Config = merged.try_into()?;
-    config.trigger.forks = forks.unwrap_or(host.trigger.forks).min(host.trigger.forks);
+    let Config { review, mut trigger, paths, .. } = merged.try_into()?;
+    trigger.forks = forks.unwrap_or(host.trigger.forks).min(host.trigger.forks);
+    let config = Config { review, trigger, paths, ..host.clone() };
     check(&config).map_err(|(key, problem)| at_key(source, key, &problem))?;
     Ok(config)
 }
@@ -144,12 +150,24 @@ struct AgentCheck {
     policy: super::PolicyConfig,
     engine: super::EngineConfig,
     forge: super::ForgeConfig,
+    budget: OwnBudget,
+}
+
+/// `[budget]` of an agent's file; what it does not say is not known here.
+#[derive(serde::Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct OwnBudget {
+    pull: Option<Cap>,
+    project: Option<Cap>,
+    day: Option<Cap>,
+    month: Option<Cap>,
 }
 
 impl Default for AgentCheck {
     fn default() -> Self {
         let Config { job, review, trigger, paths, policy, engine, forge, .. } = Config::default();
-        AgentCheck { limits: Limits::default(), job, review, trigger, paths, policy, engine, forge }
+        let (limits, budget) = (Limits::default(), OwnBudget::default());
+        AgentCheck { limits, job, review, trigger, paths, policy, engine, forge, budget }
     }
 }
 
@@ -306,7 +324,7 @@ fn overlay(base: &mut toml::Table, over: toml::Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{EngineName, Forks, On, Percent, Size};
+    use crate::config::{BudgetConfig, EngineName, Forks, On, Percent, Size};
     use crate::finding::Severity;
 
     fn config(text: &str) -> Result<Config> {
@@ -452,6 +470,9 @@ mod tests {
         assert_eq!((own.min_severity, own.max_inline, own.refute), (Severity::High, 2, false));
         assert_eq!((own.exclude, own.instructions.as_str()), (vec!["docs/".to_owned()], "Be brief."));
         assert_eq!(parse_repository("", &host).unwrap(), host);
+        let source = Source { path: Path::new("a.toml"), text: "[budget]\nday = 1\n" };
+        let agent = parse_agent(&"shop".parse().unwrap(), source, &host).unwrap().config;
+        assert_eq!(parse_repository("", &agent).unwrap(), agent, "the caps of an agent are still there");
     }
 
     #[test]
@@ -469,6 +490,38 @@ mod tests {
         }
         let host = config("[trigger]\nforks = \"full\"\n").unwrap();
         assert_eq!(parse_repository("[trigger]\ndrafts = true\n", &host).unwrap().trigger.forks, Forks::Full);
+    }
+
+    #[test]
+    fn caps_of_the_user_hold_for_an_agent_whatever_its_file_says() {
+        let user = config("[budget]\npull = 4\nday = 20\nmonth = \"none\"\n").unwrap();
+        assert_eq!(
+            user.budget,
+            BudgetConfig { pull: Cap::dollars(4), day: Cap::dollars(20), month: Cap::NONE, ..Default::default() }
+        );
+        let agent = |text| {
+            let source = Source { path: Path::new("shop.toml"), text };
+            parse_agent(&"shop".parse().unwrap(), source, &user).map(|agent| agent.config.budget)
+        };
+        let own = |day, month| Some(AgentBudget { name: "shop".parse().unwrap(), day, month });
+        assert_eq!(agent("").unwrap(), BudgetConfig { agent: own(Cap::NONE, Cap::NONE), ..user.budget.clone() });
+        assert_eq!(
+            agent("[budget]\npull = \"none\"\nproject = 30\nday = 1000\nmonth = 100\n").unwrap(),
+            BudgetConfig {
+                pull: Cap::NONE,
+                project: Cap::dollars(30),
+                agent: own(Cap::dollars(1000), Cap::dollars(100)),
+                ..user.budget.clone()
+            }
+        );
+        let wrong = agent("[budget]\nday = \"no\"\n").unwrap_err().to_string();
+        assert!(wrong.starts_with("shop.toml:2:7: ") && wrong.contains("or \"none\" for no cap"), "{wrong}");
+        assert!(agent("[budget]\nweek = 3\n").unwrap_err().to_string().contains("unknown field `week`"));
+        assert!(error("[budget]\npull = -1\n").contains("config.toml:2:8: "));
+        assert_eq!(
+            parse_yaml(Source { path: Path::new("c.yaml"), text: "budget:\n  pull: 3\n  day: none\n" }).unwrap().budget,
+            BudgetConfig { pull: Cap::dollars(3), day: Cap::NONE, ..Default::default() }
+        );
     }
 
     #[test]

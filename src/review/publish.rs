@@ -24,15 +24,20 @@ pub async fn begin(forge: &dyn Forge, pull: &PullRequest) -> Result<(), ForgeErr
     forge.set_status(&pull.head_sha, &status, None).await
 }
 
-/// Posts what there is to post, and always says at the commit how it ended.
-pub async fn finish(forge: &dyn Forge, posting: &Posting, review: &mut Review, tell: &mut Sink<'_>) {
+/// Posts what there is to post, and always says at the commit how it ended. A review that a cap did not allow is said to
+/// be so above what an earlier one found.
+pub async fn finish(forge: &dyn Forge, posting: &Posting, capped: bool, review: &mut Review, tell: &mut Sink<'_>) {
     let Posting { pull, max_inline, waits } = posting;
     tell(Happening::Stage { stage: Stage::Publish, detail: format!("{}#{}", forge.repo(), pull.number) });
     // A failure has nothing to say at lines, and must not take the place of an earlier summary.
     if let Some(max_inline) = max_inline
-        && matches!(review.outcome, Outcome::Reviewed | Outcome::Partial | Outcome::Skipped)
+        && (capped || matches!(review.outcome, Outcome::Reviewed | Outcome::Partial | Outcome::Skipped))
     {
-        match forge.publish(pull, review, *max_inline).await {
+        let posted = match capped {
+            true => forge.notice(pull, review).await,
+            false => forge.publish(pull, review, *max_inline).await,
+        };
+        match posted {
             Ok(Publication::Done(published)) => review.receipt.published = Some(published),
             Ok(Publication::Moved { head_sha }) => {
                 review.outcome = Outcome::Superseded;

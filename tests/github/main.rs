@@ -3,6 +3,7 @@
 
 mod contract;
 mod fake;
+mod money;
 mod policy;
 mod publish;
 mod review;

@@ -37,18 +37,20 @@ impl World {
     }
 
     /// Accepted, claimed, reviewed and written down.
-    async fn job(&self, store: &Store, trigger: Trigger) -> Review {
+    async fn job(&self, trigger: Trigger) -> Review {
+        let store = self.store.as_ref().unwrap();
         let request = ReviewRequest { path: Some(self.work()), trigger, ..posted() };
         let pull = Some(format!("{REPO}#42"));
         store.accept(Ask { request: request.clone(), pull, ..Ask::default() }).await.unwrap();
         let job = store.claim(None).await.unwrap().unwrap();
-        let review = self.review_as(&job.id, request, Some(store)).await;
+        let review = self.review_as(&job.id, request).await;
         store.finish(&job.id, review.clone()).await.unwrap();
         review
     }
 
-    fn store(&self) -> Store {
-        Store::open(&self.dir.path().join("store.db")).unwrap()
+    fn remembering(mut self) -> World {
+        self.store = Some(Store::open(&self.dir.path().join("store.db")).unwrap());
+        self
     }
 }
 
@@ -120,15 +122,14 @@ async fn the_tip_of_the_base_counts_and_not_where_the_pull_request_left_it() {
 
 #[tokio::test]
 async fn a_skip_costs_no_call_and_leaves_an_earlier_summary_as_it_is() {
-    let mut world = World::new().await;
-    let store = world.store();
-    assert_eq!(world.job(&store, Trigger::Event).await.outcome, Outcome::Reviewed);
+    let mut world = World::new().await.remembering();
+    assert_eq!(world.job(Trigger::Event).await.outcome, Outcome::Reviewed);
     let posted = { world.fake.state().issue_comments.clone() };
     assert_eq!(posted.len(), 1);
     world = world.with_engine(PAID);
     world.push("import requests\n");
     world.pull("draft", true.into());
-    let review = world.job(&store, Trigger::Event).await;
+    let review = world.job(Trigger::Event).await;
     assert_eq!((review.outcome, reason(&review)), (Outcome::Skipped, "it is a draft"));
     assert_eq!(world.statuses().pop().unwrap(), ("success".into(), "not reviewed (skipped): it is a draft".into()));
     assert_eq!(world.states().iter().filter(|state| *state == "pending").count(), 1, "only that of the first");
@@ -144,23 +145,22 @@ async fn a_skip_costs_no_call_and_leaves_an_earlier_summary_as_it_is() {
     assert_eq!(world.statuses().len(), statuses);
     // A person is not held to it.
     for trigger in [Trigger::Comment, Trigger::Manual] {
-        assert_eq!(world.job(&store, trigger).await.outcome, Outcome::Reviewed);
+        assert_eq!(world.job(trigger).await.outcome, Outcome::Reviewed);
     }
     assert!(world.paid());
 }
 
 #[tokio::test]
 async fn a_commit_that_was_reviewed_keeps_what_it_says_and_a_closed_one_is_told_nothing() {
-    let world = World::new().await;
-    let store = world.store();
-    assert_eq!(world.job(&store, Trigger::Event).await.outcome, Outcome::Reviewed);
+    let world = World::new().await.remembering();
+    assert_eq!(world.job(Trigger::Event).await.outcome, Outcome::Reviewed);
     let statuses = world.statuses();
     world.pull("draft", true.into());
-    assert_eq!(world.job(&store, Trigger::Event).await.outcome, Outcome::Skipped);
+    assert_eq!(world.job(Trigger::Event).await.outcome, Outcome::Skipped);
     assert_eq!(world.statuses(), statuses);
     world.push("import requests\n");
     world.pull("state", "closed".into());
-    let review = world.job(&store, Trigger::Comment).await;
+    let review = world.job(Trigger::Comment).await;
     assert_eq!((review.outcome, reason(&review)), (Outcome::Skipped, "the pull request is closed"));
     assert_eq!(world.statuses(), statuses);
 }
@@ -189,12 +189,11 @@ async fn a_policy_that_cannot_be_used_fails_the_review_and_names_its_place() {
 
 #[tokio::test]
 async fn the_label_approves_a_head_of_a_fork_and_a_push_voids_it() {
-    let world = World::new().await.with_engine(PAID);
-    let store = world.store();
+    let world = World::new().await.with_engine(PAID).remembering();
     let head = |name: &str| json!({ "ref": "topic", "sha": name, "repo": { "id": 6, "full_name": "eve/shop" } });
     let now = || world.fake.state().head.clone();
     world.pull("head", head(&now()));
-    let review = world.job(&store, Trigger::Event).await;
+    let review = world.job(Trigger::Event).await;
     assert_eq!(review.outcome, Outcome::Skipped);
     let waits = format!("it is from a fork, and the label `cicd-review` has not approved {}", &now()[..10]);
     assert_eq!(reason(&review), waits);
@@ -202,7 +201,7 @@ async fn the_label_approves_a_head_of_a_fork_and_a_push_voids_it() {
     assert!(!world.paid());
 
     world.pull("labels", json!([{ "name": "cicd-review" }]));
-    assert_eq!(world.job(&store, Trigger::Event).await.outcome, Outcome::Reviewed);
+    assert_eq!(world.job(Trigger::Event).await.outcome, Outcome::Reviewed);
     assert!(world.paid());
     std::fs::remove_file(world.dir.path().join("bundle.json")).unwrap();
 
@@ -210,7 +209,7 @@ async fn the_label_approves_a_head_of_a_fork_and_a_push_voids_it() {
     world.push("import requests\nimport evil\n");
     world.pull("head", head(&now()));
     for _ in 0..2 {
-        let review = world.job(&store, Trigger::Event).await;
+        let review = world.job(Trigger::Event).await;
         assert_eq!(review.outcome, Outcome::Skipped);
         let void = format!(
             "the label `cicd-review` approved {}; for {} remove it and set it again",
@@ -222,9 +221,9 @@ async fn the_label_approves_a_head_of_a_fork_and_a_push_voids_it() {
     assert!(!world.paid());
 
     world.pull("labels", json!([]));
-    assert_eq!(world.job(&store, Trigger::Event).await.outcome, Outcome::Skipped);
+    assert_eq!(world.job(Trigger::Event).await.outcome, Outcome::Skipped);
     world.pull("labels", json!([{ "name": "cicd-review" }]));
-    assert_eq!(world.job(&store, Trigger::Event).await.outcome, Outcome::Reviewed);
+    assert_eq!(world.job(Trigger::Event).await.outcome, Outcome::Reviewed);
     assert!(world.paid());
 }
 
@@ -276,8 +275,7 @@ async fn rules_for_paths_reach_the_engine_the_budget_and_the_judge() {
 
 #[tokio::test]
 async fn another_policy_is_a_reason_to_review_again_and_another_time_to_review_is_not() {
-    let world = World::new().await.with_engine(PAID);
-    let store = world.store();
+    let world = World::new().await.with_engine(PAID).remembering();
     for (files, again) in [
         (vec![], true),
         (vec![], false),
@@ -287,7 +285,7 @@ async fn another_policy_is_a_reason_to_review_again_and_another_time_to_review_i
         (vec![(".gitattributes", "*.py -linguist-generated\n")], true),
     ] {
         world.on_base(&files);
-        let review = world.job(&store, Trigger::Event).await;
+        let review = world.job(Trigger::Event).await;
         assert_eq!((review.outcome, review.receipt.reviewed_by.is_none()), (Outcome::Reviewed, again), "{files:?}");
         assert_eq!(world.paid(), again, "{files:?}");
         let _ = std::fs::remove_file(world.dir.path().join("bundle.json"));

@@ -21,9 +21,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cicdctl");
 pub struct World {
     pub dir: tempfile::TempDir,
     pub fake: Fake,
-    github: GitHub,
+    pub github: GitHub,
     pub config: Config,
-    key: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    pub store: Option<Store>,
 }
 
 impl World {
@@ -32,7 +33,7 @@ impl World {
         let fake = Fake::start().await;
         let token = Token::new(TOKEN).unwrap();
         let github = GitHub::new(fake.api().parse().unwrap(), REPO.into(), token).unwrap().with_pace(Duration::ZERO);
-        let world = World { dir, fake, github, config: Config::default(), key: None };
+        let world = World { dir, fake, github, config: Config::default(), key: None, store: None };
         let bare = world.bare();
         std::fs::create_dir_all(&bare).unwrap();
         world.git(&bare, &["init", "-q", "--bare", "-b", "main", "."]);
@@ -88,10 +89,10 @@ impl World {
     }
 
     pub async fn review(&self, request: ReviewRequest) -> Review {
-        self.review_as("01JTEST", request, None).await
+        self.review_as("01JTEST", request).await
     }
 
-    pub async fn review_as(&self, job: &str, request: ReviewRequest, store: Option<&Store>) -> Review {
+    pub async fn review_as(&self, job: &str, request: ReviewRequest) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
         let setting = Setting {
@@ -106,7 +107,7 @@ impl World {
             program: Path::new(PROGRAM),
             claude: None,
             forge: Some(&self.github as &dyn Forge),
-            store,
+            store: self.store.as_ref(),
         };
         review::run(job, &request, &setting, &mut wish, &mut |_| {}).await.unwrap()
     }
@@ -167,7 +168,7 @@ pub fn posted() -> ReviewRequest {
     ReviewRequest { pr: Some(42), post: Some(true), ..Default::default() }
 }
 
-fn body(value: &Value) -> &str {
+pub fn body(value: &Value) -> &str {
     value["body"].as_str().unwrap()
 }
 
@@ -327,6 +328,10 @@ async fn an_engine_that_needs_its_key_gets_no_other_secret() {
     world.key = Some(secrets.join("anthropic-api-key"));
     world.config.review.engine = EngineName::Claude;
     world.config.engine.claude.program = Some(world.config.engine.command.argv[0].clone().into());
+    let uncounted = world.post().await;
+    assert!(uncounted.reason.unwrap().contains("there is no store to count it in"));
+    assert!(!world.dir.path().join("engine-env").exists());
+    world.store = Some(Store::open(&world.dir.path().join("store.db")).unwrap());
     assert_eq!(world.post().await.outcome, Outcome::Failed);
     let read = |name: &str| std::fs::read_to_string(world.dir.path().join(name)).unwrap();
     assert!(read("engine-env").contains("key-4711"));
