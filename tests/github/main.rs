@@ -4,5 +4,6 @@
 mod contract;
 mod fake;
 mod money;
+mod policy;
 mod publish;
 mod review;
