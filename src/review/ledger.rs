@@ -145,8 +145,8 @@ pub struct Now<'a> {
     pub texts: &'a Texts,
     /// The engine has read all that it was given.
     pub to_the_end: bool,
-    /// Findings below it are not reported.
-    pub floor: Severity,
+    /// Findings of a file that are below it are not reported.
+    pub floor: &'a (dyn Fn(&str) -> Severity + Sync),
 }
 
 #[derive(Debug, Default)]
@@ -263,7 +263,11 @@ impl Now<'_> {
         let same_change = self.pull > 0 || row.last.base == self.report.base;
         let file = self.files.iter().find(|file| file.path == row.finding.path);
         let seen = file.is_none_or(|file| file.coverage == Coverage::Seen);
-        same_change && seen && self.to_the_end && row.engine == self.engine && row.finding.severity >= self.floor
+        same_change
+            && seen
+            && self.to_the_end
+            && row.engine == self.engine
+            && row.finding.severity >= (self.floor)(&row.finding.path)
     }
 
     /// Whether the lines meant are certain to be there no longer.
@@ -607,7 +611,7 @@ mod tests {
                 files: &self.files,
                 texts,
                 to_the_end: self.to_the_end,
-                floor: self.floor,
+                floor: &|_| self.floor,
             };
             let decided = decide(known, findings, &std::mem::take(&mut self.answers), &now);
             self.rows = decided.rows.clone();

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::ledger::{self, Answer, Entry, Heard, Known, Now, Report, Row, State, Texts};
-use super::{Outcome, Review, Run, Setting, Stopped, answers};
+use super::{Outcome, Review, Run, Setting, Stopped, answers, judge};
 use crate::diff::Diff;
 use crate::forge::{Forge, ForgeError, Mark, Permission, Thread};
 use crate::quantity::count;
@@ -14,6 +14,7 @@ use crate::store::now_ms;
 pub(super) struct Looked {
     pub(super) diff: Diff,
     pub(super) to_the_end: bool,
+    pub(super) options: judge::Options,
 }
 
 /// What is to be done once the review is published.
@@ -65,6 +66,7 @@ impl Run<'_> {
         let paths =
             findings.iter().chain(known.rows.iter().map(|row| &row.finding)).map(|finding| finding.path.as_str());
         let texts = looked.as_ref().map(|looked| Texts::of(&looked.diff, paths)).unwrap_or_default();
+        let floor = self.setting.config.review.min_severity;
         let receipt = &mut self.review.receipt;
         let now = Now {
             project: &project,
@@ -74,7 +76,7 @@ impl Run<'_> {
             files: &receipt.files,
             texts: &texts,
             to_the_end: looked.as_ref().is_none_or(|looked| looked.to_the_end),
-            floor: self.setting.config.review.min_severity,
+            floor: &|path| looked.as_ref().map_or(floor, |looked| looked.options.floor_of(path)),
         };
         let decided = ledger::decide(known, findings, &answers, &now);
         let marks = marks(&decided.rows, threads, &texts);
