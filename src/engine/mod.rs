@@ -269,6 +269,7 @@ mod tests {
                     new_mode: Some("100644".to_owned()),
                     binary: false,
                     size: None,
+                    unread: None,
                     hunks: vec![Hunk {
                         old_start: 1,
                         old_lines: 2,
