@@ -17,7 +17,7 @@ use crate::finding::Severity;
 use crate::host::Host;
 use crate::quantity;
 use crate::report::{self, Format, Style};
-use crate::review::{Outcome, Review};
+use crate::review::{self, Outcome, Review};
 use crate::runner::{self, Scope};
 use crate::store::{Store, now_ms};
 use crate::ui::Ui;
@@ -251,6 +251,9 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         }
         None => Scope::Runner,
     };
+    if let Err(error) = review::sweep(&host.paths.workspace(scope.agent()), &cage).await {
+        host.ui.say(&format!("{error:#}"));
+    }
     // Only what was published is worth a memory here; a review of one's own files leaves nothing behind.
     let store = match job.request.pr.is_some() && host.paths.store().exists() {
         true => Some(Store::open(&host.paths.store())?),

@@ -3,6 +3,7 @@
 
 mod change;
 mod engine;
+mod jobdir;
 pub mod judge;
 pub mod plan;
 pub mod publish;
@@ -27,6 +28,7 @@ use crate::git::{Change, Mirror};
 use crate::store::{Store, now_ms};
 use crate::{files, quantity};
 
+pub use jobdir::sweep;
 pub use types::*;
 
 /// What a review is made with; the same in the runner and in process.
@@ -55,8 +57,9 @@ pub type Sink<'a> = dyn FnMut(Happening) + Send + 'a;
 
 /// A review under way.
 struct Run<'a> {
-    /// The job's own directory.
+    /// The job's own directory, and what keeps others from it once it is made.
     dir: PathBuf,
+    held: Option<std::fs::File>,
     request: &'a ReviewRequest,
     setting: &'a Setting<'a>,
     wish: &'a mut watch::Receiver<Wish>,
@@ -99,9 +102,9 @@ pub async fn run<'a>(
         receipt: Receipt::default(),
         retry_at_ms: None,
     };
-    let mut run = Run { dir: setting.workspace.join(job), request, setting, wish, tell, review, posting: None };
+    let mut run = Run { dir: setting.workspace.join(job), held: None, request, setting, wish, tell, review, posting: None };
     let ended = run.steps().await;
-    let Run { dir, tell, mut review, posting, .. } = run;
+    let Run { dir, held: _held, tell, mut review, posting, .. } = run;
     if let Err(error) = remove_tree(&dir).await {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
@@ -142,6 +145,7 @@ impl Run<'_> {
     async fn steps(&mut self) -> Result<(), Stopped> {
         // A directory of the same name is left from a runner that crashed.
         remove_tree(&self.dir).await?;
+        self.held = Some(jobdir::make(&self.dir)?);
         files::make_dir(&self.scratch(), 0o700)?;
         let (mirror, change) = match (self.request.pr, self.setting.forge) {
             (Some(number), Some(forge)) => {
@@ -240,7 +244,7 @@ impl Run<'_> {
             return Ok(());
         }
         let (budget, exclusions) = engine::reading(config, &spec)?;
-        let plan = plan::plan(diff, &budget, &exclusions);
+        let plan = off_the_loop(move || plan::plan(diff, &budget, &exclusions)).await?;
         self.review.receipt.files = plan.files;
         let seen = self.review.receipt.seen();
         let files = quantity::count(self.review.receipt.files.len(), "file");
@@ -310,7 +314,8 @@ impl Run<'_> {
 
         (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
         let options = judge::Options { floor: config.review.min_severity, checkout: Some(self.checkout()) };
-        let judged = judge::judge(report.drafts, &input.bundle.diff, &options);
+        let drafts = report.drafts;
+        let judged = off_the_loop(move || judge::judge(drafts, &input.bundle.diff, &options)).await?;
         let review = &mut self.review;
         review.findings = judged.findings;
         review.summary = report.summary;
@@ -343,7 +348,12 @@ fn terms(config: &Config, spec: &EngineSpec) -> Result<String> {
 /// In a thread of its own: how much an engine has left behind is up to the engine.
 async fn remove_tree(dir: &Path) -> Result<()> {
     let dir = dir.to_owned();
-    tokio::task::spawn_blocking(move || files::remove_tree(&dir)).await.context("the removal panicked")?
+    off_the_loop(move || files::remove_tree(&dir)).await?
+}
+
+/// Long work in a thread of its own: all else of this process, its watchdog too, goes on meanwhile.
+async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a step of the review panicked")
 }
 
 /// What was planned to be seen was not.
