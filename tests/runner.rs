@@ -506,3 +506,24 @@ fn a_socket_that_somebody_listens_on_is_not_taken_and_one_that_is_left_over_is()
     assert!(cicdctl::runner::listen(&place.path("runtime/file"), false).is_err());
     assert_eq!(std::fs::read_to_string(place.path("runtime/file")).unwrap(), "precious");
 }
+
+#[tokio::test]
+async fn slow_peers_do_not_keep_a_good_one_waiting() {
+    let place = Place::new();
+    let runner = place.runner();
+    let mut slow = Vec::new();
+    for number in 0..300 {
+        let mut stream = UnixStream::connect(&runner.socket).await.unwrap();
+        // Some say nothing, the others begin and do not go on.
+        if number % 2 == 0 {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: l").await.unwrap();
+        }
+        slow.push(stream);
+    }
+    let began = Instant::now();
+    assert_eq!(runner.get("/healthz").await.status, 200);
+    let took = began.elapsed();
+    eprintln!("behind 300 slow connections: {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    runner.stop().await;
+}
