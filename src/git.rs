@@ -473,8 +473,7 @@ impl Mirror {
             let failed = || format!("could not copy `{}`", from.display());
             // No link, no device, and not without end: the repository may be anybody's.
             let Some(file) = files::open_untrusted(&from).with_context(failed)? else { return Ok(()) };
-            let copied =
-                std::io::copy(&mut file.take(MAX_INDEX + 1), &mut File::create(to)?).with_context(failed)?;
+            let copied = std::io::copy(&mut file.take(MAX_INDEX + 1), &mut File::create(to)?).with_context(failed)?;
             if copied > MAX_INDEX {
                 bail!("`{}` is larger than {MAX_INDEX} bytes", from.display());
             }
@@ -669,8 +668,11 @@ async fn bare(cache_dir: &Path, key: &[u8], object_format: &str) -> Result<PathB
 
 /// The lock files of a mirror's references.
 fn lock_files(mirror: &Path) -> Result<Vec<PathBuf>> {
-    let mut found: Vec<PathBuf> =
-        ["packed-refs.lock", "shallow.lock"].map(|name| mirror.join(name)).into_iter().filter(|path| path.exists()).collect();
+    let mut found: Vec<PathBuf> = ["packed-refs.lock", "shallow.lock"]
+        .map(|name| mirror.join(name))
+        .into_iter()
+        .filter(|path| path.exists())
+        .collect();
     let mut dirs = vec![mirror.join("refs")];
     while let Some(dir) = dirs.pop() {
         for name in files::names(&dir)? {
@@ -823,7 +825,10 @@ impl Git {
             let reading = tokio::task::spawn_blocking(|| read(File::from(out)));
             let ((), read, _) = tokio::join!(feed, reading, err.read_to_end(&mut stderr));
             let status = child.wait().await?;
-            Ok((read.context("reading git's output panicked")?, if status.success() { Ok(()) } else { Err(message(&stderr)) }))
+            Ok((
+                read.context("reading git's output panicked")?,
+                if status.success() { Ok(()) } else { Err(message(&stderr)) },
+            ))
         };
         tokio::time::timeout(DEADLINE, work)
             .await

@@ -429,7 +429,8 @@ mod tests {
 
     #[test]
     fn a_unit_whose_file_is_gone_is_absent_whatever_still_runs() {
-        let unit = |active: &str, load: &str| UnitState { active: active.into(), load: load.into(), ..Default::default() };
+        let unit =
+            |active: &str, load: &str| UnitState { active: active.into(), load: load.into(), ..Default::default() };
         let active = unit("active", "loaded");
         assert_eq!(word(Some(&active), Some(&active)), "ready");
         assert_eq!(word(Some(&active), Some(&unit("active", "not-found"))), "absent");

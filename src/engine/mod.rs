@@ -212,7 +212,9 @@ fn bounded(mut report: EngineReport) -> EngineReport {
     if over > 0 {
         report.drafts.sort_by_key(|draft| std::cmp::Reverse(draft.severity));
         report.drafts.truncate(MAX_DRAFTS);
-        report.notes.push(format!("left out {} of this engine, the least grave", crate::quantity::count(over, "finding")));
+        report
+            .notes
+            .push(format!("left out {} of this engine, the least grave", crate::quantity::count(over, "finding")));
     }
     report
 }

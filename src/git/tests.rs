@@ -735,7 +735,8 @@ async fn what_a_killed_git_has_locked_is_free_again_and_what_a_living_one_locks_
     let mirror = place.mirror().await;
     mirror.pull_request(7, None, None).await.unwrap();
     place.git(&["push", "-q", "-f", "../remote.git", "main:refs/pull/7/head"]);
-    let locks = ["refs/cicd/pull/7.lock", "refs/cicd/base/main.lock", "packed-refs.lock"].map(|name| mirror.dir.join(name));
+    let locks =
+        ["refs/cicd/pull/7.lock", "refs/cicd/base/main.lock", "packed-refs.lock"].map(|name| mirror.dir.join(name));
     for lock in &locks {
         std::fs::write(lock, "").unwrap();
     }

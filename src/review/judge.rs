@@ -332,7 +332,10 @@ impl LeftOut {
         }
         if !over.is_empty() {
             let number = count(over.values().sum(), "finding");
-            let each: Vec<String> = over.iter().map(|(severity, number)| format!("{} {}", quantity::grouped(*number as u64), severity.0)).collect();
+            let each: Vec<String> = over
+                .iter()
+                .map(|(severity, number)| format!("{} {}", quantity::grouped(*number as u64), severity.0))
+                .collect();
             let kept = quantity::grouped(MAX_FINDINGS as u64);
             notes.push(format!("left out {number} ({}) beyond the {kept} gravest", each.join(", ")));
         }
@@ -724,7 +727,10 @@ mod tests {
         let judged = judge(drafts, &change, &Options::default());
         assert_eq!(judged.findings.len(), MAX_FINDINGS);
         assert!(judged.findings.iter().all(|finding| finding.severity == Severity::High));
-        assert_eq!(judged.notes, ["left out 99,000 findings (32,333 high, 33,333 low, 33,334 info) beyond the 1,000 gravest"]);
+        assert_eq!(
+            judged.notes,
+            ["left out 99,000 findings (32,333 high, 33,333 low, 33,334 info) beyond the 1,000 gravest"]
+        );
     }
 
     #[test]

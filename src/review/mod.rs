@@ -102,7 +102,8 @@ pub async fn run<'a>(
         receipt: Receipt::default(),
         retry_at_ms: None,
     };
-    let mut run = Run { dir: setting.workspace.join(job), held: None, request, setting, wish, tell, review, posting: None };
+    let mut run =
+        Run { dir: setting.workspace.join(job), held: None, request, setting, wish, tell, review, posting: None };
     let ended = run.steps().await;
     let Run { dir, held: _held, tell, mut review, posting, .. } = run;
     if let Err(error) = remove_tree(&dir).await {

@@ -318,7 +318,8 @@ mod tests {
         let agent: AgentName = "shop".parse().unwrap();
         for number in 0..300 {
             let agent = (number % 3 == 0).then(|| agent.clone());
-            let ask = Ask { agent, request: ReviewRequest { pr: Some(number + 1), ..Default::default() }, ..Ask::default() };
+            let ask =
+                Ask { agent, request: ReviewRequest { pr: Some(number + 1), ..Default::default() }, ..Ask::default() };
             store.accept(ask).await.unwrap();
         }
         let oldest = store.claim(None).await.unwrap().unwrap();

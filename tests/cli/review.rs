@@ -114,7 +114,8 @@ fn what_a_killed_review_leaves_goes_with_the_next_one() {
     let mut command = place.command(env!("CARGO_BIN_EXE_cicdctl"));
     let mut killed = command.args(["review", "-q", "--local", "--engine", "command"]).spawn().unwrap();
     let workspace = place.path("home/.local/state/cicd-toolkit/workspace");
-    let jobs = || std::fs::read_dir(&workspace).map_or(Vec::new(), |jobs| jobs.map(|job| job.unwrap().path()).collect());
+    let jobs =
+        || std::fs::read_dir(&workspace).map_or(Vec::new(), |jobs| jobs.map(|job| job.unwrap().path()).collect());
     let engines = || {
         let of_job = |pid: &std::path::Path| {
             let words = std::fs::read(pid.join("cmdline")).unwrap_or_default();
