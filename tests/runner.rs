@@ -527,3 +527,36 @@ async fn slow_peers_do_not_keep_a_good_one_waiting() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     runner.stop().await;
 }
+
+#[tokio::test]
+async fn a_huge_file_is_missed_and_the_runner_answers_meanwhile() {
+    let place = Place::new();
+    let repo = place.repository("repo");
+    std::fs::write(repo.join("empty-lines"), "\n".repeat(60_000_000)).unwrap();
+    std::fs::write(repo.join("many-lines"), "x\n".repeat(3_000_000)).unwrap();
+    let runner = place.runner();
+    let request = ReviewRequest { path: Some(repo), ..Default::default() };
+    let job = runner.client().review(&request).await.unwrap();
+    let client = runner.client();
+    let mut ended = tokio::spawn(async move { client.follow(&job.id, false, &mut |_| {}).await });
+    let (mut slowest, mut asked) = (Duration::ZERO, 0);
+    let ended = loop {
+        let began = Instant::now();
+        assert_eq!(runner.get("/healthz").await.status, 200);
+        slowest = slowest.max(began.elapsed());
+        asked += 1;
+        tokio::select! {
+            ended = &mut ended => break ended.unwrap().unwrap(),
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+    };
+    eprintln!("a huge change: asked {asked} times, the slowest answer took {} ms", slowest.as_millis());
+    assert_eq!(ended.outcome, Some(Outcome::Partial));
+    let reason = ended.reason.unwrap();
+    assert!(
+        reason.contains("`empty-lines` (too large to be read: 60 MB) and `many-lines` (too large to be read: 9 MB)"),
+        "{reason}"
+    );
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    runner.stop().await;
+}
