@@ -3,5 +3,6 @@
 
 mod contract;
 mod fake;
+mod money;
 mod publish;
 mod review;
