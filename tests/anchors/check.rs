@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use cicdctl::diff::Diff;
-use cicdctl::finding::{Category, Draft, Severity};
+use cicdctl::finding::{Category, Draft, Lines, Severity};
 use cicdctl::forge::ChangedFile;
 use cicdctl::forge::github::publish;
 use cicdctl::review::judge::{self, Options};
@@ -202,6 +202,11 @@ fn check_some(
         receipt: Receipt { head_sha: Some("4ead".into()), ..Receipt::default() },
         retry_at_ms: None,
     };
+    let mut unjudged = review.clone();
+    for finding in &mut unjudged.findings {
+        let (start, end) = meant[&finding.title].0;
+        finding.lines = start.or(end).map(|start| Lines { start, end: end.unwrap_or(start) });
+    }
     let mut tally = Tally { drafts: number, strays, findings: review.findings.len(), ..Tally::default() };
     // GitHub shows the hunks of some files only; then the others are for the summary.
     for with_patch in [|_: usize| true, |index: usize| index % 2 == 0] {
@@ -227,7 +232,14 @@ fn check_some(
             assert!(theirs.contains(&comment.path.as_str()));
             let file = shown.get(comment.path.as_str()).expect("a comment only where there is a patch");
             assert!(file.shows(comment.lines.start, comment.lines.end), "{comment:?} is not in {:?}", file.hunks);
+            let finding = review.findings.iter().find(|finding| finding.fingerprint == comment.fingerprint).unwrap();
+            assert_eq!(Some(comment.lines), finding.lines, "{comment:?}");
             tally.comment_lines += u64::from(comment.lines.end - comment.lines.start + 1);
+        }
+        // Neither does publishing rely on the judgement, whose diff may be another one than GitHub's.
+        for comment in publish::comments(&unjudged, &changed, &HashSet::new(), usize::MAX) {
+            let file = shown.get(comment.path.as_str()).expect("a comment only where there is a patch");
+            assert!(file.shows(comment.lines.start, comment.lines.end), "{comment:?} is not in {:?}", file.hunks);
         }
         for finding in &review.findings {
             let stands = finding.lines.is_some() && shown.contains_key(finding.path.as_str());

@@ -19,6 +19,7 @@ kill_agent='systemctl --user kill -s KILL --kill-whom=main cicd-agent@myapp.serv
 
 alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --engine command --no-wait -q >~/job'
 for round in 1 2 3; do
+    check "round $round: the agent has begun the job" wait_for 30 alice 'cicdctl job show $(cat ~/job) --json | jq -e ".attempts == '$round'"'
     check "round $round: a directory, a cage and an engine" wait_for 30 alice "test \"\$($left)\" = '1 1 1'"
     check "round $round: the agent is killed" alice "$kill_agent"
 done
