@@ -112,7 +112,7 @@ fn draft(path: &str, (start_line, end_line): Place, number: usize) -> Draft {
         category: Category::Other,
         title: format!("draft {number:06}"),
         explanation: "why".into(),
-        suggestion: (number % 3 == 0).then(|| "better\n".into()),
+        suggestion: number.is_multiple_of(3).then(|| "better\n".into()),
         confidence: 1.0,
         rule: None,
     }
@@ -209,7 +209,7 @@ fn check_some(
     }
     let mut tally = Tally { drafts: number, strays, findings: review.findings.len(), ..Tally::default() };
     // GitHub shows the hunks of some files only; then the others are for the summary.
-    for with_patch in [|_: usize| true, |index: usize| index % 2 == 0] {
+    for with_patch in [|_: usize| true, |index: usize| index.is_multiple_of(2)] {
         let shown: HashMap<&str, &Shown> = some
             .iter()
             .enumerate()
