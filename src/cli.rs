@@ -82,6 +82,8 @@ pub enum Command {
     Job(command::job::Command),
     Doctor(command::doctor::Args),
     #[command(subcommand)]
+    Skill(command::skill::Command),
+    #[command(subcommand)]
     Secret(command::secret::Command),
     #[command(subcommand, hide = true)]
     Run(command::run::Command),
@@ -172,6 +174,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Review(args) => command::review::run(args, &host).await,
         Command::Job(command) => command::job::run(command, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
+        Command::Skill(command) => command::skill::run(command, &host),
         Command::Secret(command) => command::secret::run(command, &host),
         Command::Run(command) => command::run::run(command, host).await,
         Command::Generate(args) => command::generate::run(&args),

@@ -11,5 +11,6 @@ pub mod logs;
 pub mod review;
 pub mod run;
 pub mod secret;
+pub mod skill;
 pub mod status;
 pub mod uninstall;

@@ -16,7 +16,7 @@ use crate::agent::AgentName;
 use crate::engine::Deadlines;
 use crate::finding::Severity;
 
-pub use parse::{Source, is_repo, parse_agent, parse_config, parse_yaml, unreadable};
+pub use parse::{Source, is_repo, nearest_of, parse_agent, parse_config, parse_yaml, unreadable};
 pub use value::{ApiUrl, Percent, Size, Span};
 
 /// What the user's `config.toml` holds.
@@ -177,6 +177,8 @@ pub struct ReviewConfig {
     pub max_diff: Size,
     /// Instructions for the engine, added to its own.
     pub instructions: String,
+    /// What the engine is to look for: names of skills, embedded ones or the host's own. The rules need none.
+    pub skills: Vec<String>,
     /// Publish reviews of pull requests at the forge, unless a request says otherwise.
     pub post: bool,
     /// How many findings stand at their lines, the gravest; the summary has the others.
@@ -193,6 +195,7 @@ impl Default for ReviewConfig {
             exclude: Vec::new(),
             max_diff: Size(400 << 10),
             instructions: String::new(),
+            skills: vec!["code-reviewer".into()],
             post: false,
             max_inline: 5,
             refute: true,

@@ -8,6 +8,7 @@ pub mod plan;
 pub mod publish;
 #[cfg(test)]
 pub mod sample;
+mod skills;
 mod types;
 
 use std::path::{Path, PathBuf};
@@ -24,9 +25,11 @@ use crate::engine::{Bundle, EngineSpec};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
+use crate::skill::Catalog;
 use crate::store::{Store, now_ms};
 use crate::{files, quantity};
 
+use skills::Skills;
 pub use types::*;
 
 /// What a review is made with; the same in the runner and in process.
@@ -46,6 +49,8 @@ pub struct Setting<'a> {
     pub claude: Option<PathBuf>,
     /// The project's repository at its forge, where there is one and a token for it. Nothing of it goes into the cage.
     pub forge: Option<&'a dyn Forge>,
+    /// What an engine may be told to look for.
+    pub skills: &'a Catalog,
     /// What is known of earlier reviews; without it each review is the first.
     pub store: Option<&'a Store>,
 }
@@ -157,10 +162,11 @@ impl Run<'_> {
 
         let config = self.setting.config;
         let spec = engine::spec(self.request.engine.unwrap_or(config.review.engine), config, self.setting)?;
-        if self.is_known(&change, config, &spec).await? {
+        let skills = Skills::choose(self.setting.skills, self.request, config, &spec)?;
+        if self.is_known(&change, config, &spec, &skills).await? {
             return Ok(());
         }
-        self.read(&mirror, &change, config, spec).await
+        self.read(&mirror, &change, config, spec, &skills).await
     }
 
     /// The pull request as it is now; `None` where another job has it in hand.
@@ -200,11 +206,17 @@ impl Run<'_> {
     }
 
     /// Whether this very change was reviewed before on the same terms: then that review stands, and nothing is paid.
-    async fn is_known(&mut self, change: &Change, config: &Config, spec: &EngineSpec) -> Result<bool, Stopped> {
+    async fn is_known(
+        &mut self,
+        change: &Change,
+        config: &Config,
+        spec: &EngineSpec,
+        skills: &Skills,
+    ) -> Result<bool, Stopped> {
         let (Some(store), Some(forge), Some(number)) = (self.setting.store, self.setting.forge, self.request.pr) else {
             return Ok(false);
         };
-        let digest = terms(config, spec)?;
+        let digest = terms(config, spec, skills)?;
         store.found_terms(&self.review.job, &change.base, &digest).await?;
         if self.request.full || self.request.dry_run {
             return Ok(false);
@@ -232,6 +244,7 @@ impl Run<'_> {
         change: &Change,
         config: &Config,
         spec: EngineSpec,
+        skills: &Skills,
     ) -> Result<(), Stopped> {
         let diff = mirror.diff(change).await?;
         if diff.files.is_empty() {
@@ -273,7 +286,7 @@ impl Run<'_> {
                 subject: change.subject.clone(),
                 base_sha: change.base.clone(),
                 head_sha: change.head.clone(),
-                instructions: config.review.instructions.clone(),
+                instructions: skills.instructions(&plan.seen, &config.review.instructions)?,
                 diff: plan.seen,
             },
             engine_home: self.setting.engine_home.to_owned(),
@@ -310,7 +323,8 @@ impl Run<'_> {
 
         (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
         let options = judge::Options { floor: config.review.min_severity, checkout: Some(self.checkout()) };
-        let judged = judge::judge(report.drafts, &input.bundle.diff, &options);
+        let mut judged = judge::judge(report.drafts, &input.bundle.diff, &options);
+        judged.notes.extend(skills.keep(&mut judged.findings));
         let review = &mut self.review;
         review.findings = judged.findings;
         review.summary = report.summary;
@@ -333,8 +347,9 @@ impl Run<'_> {
 }
 
 /// Names all that decides how a change is reviewed: with the same terms the same commits need no second review.
-fn terms(config: &Config, spec: &EngineSpec) -> Result<String> {
+fn terms(config: &Config, spec: &EngineSpec, skills: &Skills) -> Result<String> {
     let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(&skills.all())?);
     hash.update(serde_json::to_vec(&config.review)?);
     hash.update(serde_json::to_vec(spec)?);
     Ok(hex::encode(&hash.finalize()[..16]))

@@ -45,25 +45,10 @@ impl Exclusions {
         Exclusions::default()
     }
 
-    /// What is no use to a reader of code, and what `globs` name.
-    ///
-    /// A glob without `/` is compared with the file name, one with `/` with the whole path; `*` does not match a `/`,
-    /// `**` does; a glob that ends in `/` names all that is below.
-    pub fn new(globs: &[String]) -> anyhow::Result<Exclusions> {
-        let mut set = GlobSetBuilder::new();
-        for written in globs {
-            let mut pattern = written.strip_prefix('/').unwrap_or(written).to_owned();
-            if pattern.ends_with('/') {
-                pattern.push_str("**");
-            }
-            if !written.contains('/') {
-                pattern.insert_str(0, "**/");
-            }
-            let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
-            set.add(glob.with_context(|| format!("`{written}` is no glob"))?);
-        }
-        let globs_set = set.build().context("could not compile the globs of `exclude`")?;
-        Ok(Exclusions { built_in: true, globs: globs_set, written: globs.to_vec() })
+    /// What is no use to a reader of code, and what the globs name; [`globs`] has their dialect.
+    pub fn new(written: &[String]) -> anyhow::Result<Exclusions> {
+        let globs = globs(written).context("could not compile the globs of `exclude`")?;
+        Ok(Exclusions { built_in: true, globs, written: written.to_vec() })
     }
 
     /// Only what `globs` name, as in [`Exclusions::new`].
@@ -84,6 +69,24 @@ impl Exclusions {
             .or_else(|| file.binary.then(|| "binary".to_owned()))
             .or_else(|| generated_by_marker(file))
     }
+}
+
+/// Compiles globs of paths. One without `/` is compared with the file name, one with `/` with the whole path; `*` does
+/// not match a `/`, `**` does; a glob that ends in `/` names all that is below.
+pub fn globs(written: &[String]) -> anyhow::Result<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for written in written {
+        let mut pattern = written.strip_prefix('/').unwrap_or(written).to_owned();
+        if pattern.ends_with('/') {
+            pattern.push_str("**");
+        }
+        if !written.contains('/') {
+            pattern.insert_str(0, "**/");
+        }
+        let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
+        set.add(glob.with_context(|| format!("`{written}` is no glob"))?);
+    }
+    Ok(set.build()?)
 }
 
 /// What an engine is given, and what becomes of each file of the change.

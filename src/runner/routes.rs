@@ -140,6 +140,12 @@ async fn review(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answ
     if shared.is_stopping() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the runner is stopping; ask again in a moment");
     }
+    // Whoever names one learns at once that it is not there; one that the configuration names shows in the job.
+    if !asked.skills.is_empty()
+        && let Err(error) = shared.host.skills()?.choose(&asked.skills)
+    {
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, crate::review::reason(&error));
+    }
     let (agent, repo) = owner(shared, &asked)?;
     let pull = asked.pr.zip(asked.repo.clone().or(repo)).map(|(number, repo)| format!("{repo}#{number}"));
     let ask = Ask { agent: agent.clone(), request: asked, pull, not_before_ms: None };

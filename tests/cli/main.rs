@@ -9,6 +9,7 @@ mod job;
 mod review;
 mod secret;
 mod setup;
+mod skill;
 
 use std::ffi::OsStr;
 use std::io::Write;

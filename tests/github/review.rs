@@ -10,6 +10,7 @@ use cicdctl::config::{Config, EngineName};
 use cicdctl::forge::github::GitHub;
 use cicdctl::forge::{Forge, Token};
 use cicdctl::review::{self, Outcome, Review, Setting};
+use cicdctl::skill::Catalog;
 use serde_json::Value;
 
 use crate::fake::{Fake, Fault, REPO, TOKEN};
@@ -89,7 +90,9 @@ impl World {
     async fn review(&self, request: ReviewRequest) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
+        let skills = Catalog::default();
         let setting = Setting {
+            skills: &skills,
             config: &self.config,
             cage: &Cage::Child { because: "a test".into() },
             project: None,
