@@ -58,6 +58,9 @@ _cicdctl() {
             cicdctl,uninstall)
                 cmd="cicdctl__subcmd__uninstall"
                 ;;
+            cicdctl,workflow)
+                cmd="cicdctl__subcmd__workflow"
+                ;;
             cicdctl__subcmd__agent,add)
                 cmd="cicdctl__subcmd__agent__subcmd__add"
                 ;;
@@ -148,6 +151,9 @@ _cicdctl() {
             cicdctl__subcmd__help,uninstall)
                 cmd="cicdctl__subcmd__help__subcmd__uninstall"
                 ;;
+            cicdctl__subcmd__help,workflow)
+                cmd="cicdctl__subcmd__help__subcmd__workflow"
+                ;;
             cicdctl__subcmd__help__subcmd__agent,add)
                 cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__add"
                 ;;
@@ -210,6 +216,9 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__help__subcmd__skill,show)
                 cmd="cicdctl__subcmd__help__subcmd__skill__subcmd__show"
+                ;;
+            cicdctl__subcmd__help__subcmd__workflow,github)
+                cmd="cicdctl__subcmd__help__subcmd__workflow__subcmd__github"
                 ;;
             cicdctl__subcmd__job,cancel)
                 cmd="cicdctl__subcmd__job__subcmd__cancel"
@@ -319,6 +328,18 @@ _cicdctl() {
             cicdctl__subcmd__skill__subcmd__help,show)
                 cmd="cicdctl__subcmd__skill__subcmd__help__subcmd__show"
                 ;;
+            cicdctl__subcmd__workflow,github)
+                cmd="cicdctl__subcmd__workflow__subcmd__github"
+                ;;
+            cicdctl__subcmd__workflow,help)
+                cmd="cicdctl__subcmd__workflow__subcmd__help"
+                ;;
+            cicdctl__subcmd__workflow__subcmd__help,github)
+                cmd="cicdctl__subcmd__workflow__subcmd__help__subcmd__github"
+                ;;
+            cicdctl__subcmd__workflow__subcmd__help,help)
+                cmd="cicdctl__subcmd__workflow__subcmd__help__subcmd__help"
+                ;;
             *)
                 ;;
         esac
@@ -326,7 +347,7 @@ _cicdctl() {
 
     case "${cmd}" in
         cicdctl)
-            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply uninstall agent status logs review job doctor skill secret run generate help"
+            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply uninstall agent status logs review job doctor skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -784,7 +805,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help)
-            opts="init apply uninstall agent status logs review job doctor skill secret run generate help"
+            opts="init apply uninstall agent status logs review job doctor skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1276,6 +1297,34 @@ _cicdctl() {
         cicdctl__subcmd__help__subcmd__uninstall)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__workflow)
+            opts="github"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__workflow__subcmd__github)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2286,6 +2335,108 @@ _cicdctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__workflow)
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help github help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__workflow__subcmd__github)
+            opts="-q -v -h --agent --repo --wait --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__workflow__subcmd__help)
+            opts="github help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__workflow__subcmd__help__subcmd__github)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__workflow__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -14,3 +14,4 @@ pub mod secret;
 pub mod skill;
 pub mod status;
 pub mod uninstall;
+pub mod workflow;

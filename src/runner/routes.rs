@@ -206,7 +206,8 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<(Option<AgentName>, O
         return Ok(owners.max_by_key(|(depth, _)| *depth).map_or((None, None), |(_, agent)| whole(agent)));
     }
     if let Some(repo) = &asked.repo {
-        return Ok(agents.into_iter().find(|agent| agent.repo.as_ref() == Some(repo)).map_or((None, None), whole));
+        let is_it = |agent: &Agent| agent.repo.as_ref().is_some_and(|of| of.eq_ignore_ascii_case(repo));
+        return Ok(agents.into_iter().find(is_it).map_or((None, None), whole));
     }
     let mut with_project = agents.into_iter().filter(|agent| agent.path.is_some() || agent.repo.is_some());
     match (with_project.next(), with_project.next()) {

@@ -10,6 +10,7 @@ mod review;
 mod secret;
 mod setup;
 mod skill;
+mod workflow;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -18,16 +18,16 @@ use crate::fake::{Fake, Fault, REPO, TOKEN};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cicdctl");
 
 /// A repository with a pull request, and a GitHub that knows it.
-struct World {
+pub struct World {
     dir: tempfile::TempDir,
-    fake: Fake,
+    pub fake: Fake,
     github: GitHub,
     config: Config,
     key: Option<PathBuf>,
 }
 
 impl World {
-    async fn new() -> World {
+    pub async fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         let fake = Fake::start().await;
         let token = Token::new(TOKEN).unwrap();
@@ -46,7 +46,7 @@ impl World {
         world
     }
 
-    fn bare(&self) -> PathBuf {
+    pub fn bare(&self) -> PathBuf {
         self.dir.path().join("root/acme/shop.git")
     }
 
@@ -75,7 +75,7 @@ impl World {
     }
 
     /// A new head of the pull request, here and at the forge.
-    fn push(&self, text: &str) {
+    pub fn push(&self, text: &str) {
         let work = self.work();
         self.commit("a.py", text);
         self.git(&work, &["push", "-q", "origin", "+HEAD:refs/pull/42/head"]);
