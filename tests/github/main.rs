@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 mod contract;
+mod doctor;
 mod fake;
 mod publish;
 mod review;

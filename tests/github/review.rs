@@ -19,7 +19,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cicdctl");
 
 /// A repository with a pull request, and a GitHub that knows it.
 pub struct World {
-    dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
     pub fake: Fake,
     github: GitHub,
     config: Config,
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// The program as a user runs it.
-    async fn cicdctl(&self, args: &[&str], environment: &[(&str, &str)]) -> Output {
+    pub async fn cicdctl(&self, args: &[&str], environment: &[(&str, &str)]) -> Output {
         let home = self.dir.path().join("user");
         let config = home.join(".config/cicd-toolkit");
         std::fs::create_dir_all(&config).unwrap();
