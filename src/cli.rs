@@ -80,6 +80,7 @@ pub enum Command {
     Review(command::review::Args),
     #[command(subcommand)]
     Job(command::job::Command),
+    Cost(command::cost::Args),
     Doctor(command::doctor::Args),
     #[command(subcommand)]
     Skill(command::skill::Command),
@@ -175,6 +176,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Logs(args) => command::logs::run(args, &host).await,
         Command::Review(args) => command::review::run(args, &host).await,
         Command::Job(command) => command::job::run(command, &host).await,
+        Command::Cost(args) => command::cost::run(args, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
         Command::Skill(command) => command::skill::run(command, &host),
         Command::Workflow(command) => command::workflow::run(command, &host),

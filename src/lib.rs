@@ -12,6 +12,7 @@
 //! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
 //! - [`skill`]: what an engine is told to look for. Pure; [`host`] reads the files.
+//! - [`money`]: amounts, caps, and what an engine may be given.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
 pub mod agent;
@@ -31,6 +32,7 @@ pub mod git;
 pub mod host;
 pub mod install;
 pub mod journal;
+pub mod money;
 pub mod plain;
 pub mod quantity;
 pub mod report;

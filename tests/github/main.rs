@@ -4,6 +4,7 @@
 mod contract;
 mod doctor;
 mod fake;
+mod money;
 mod publish;
 mod review;
 #[path = "../support/mod.rs"]
