@@ -132,7 +132,13 @@ mod tests {
         let name = "shop".parse().unwrap();
         for (agent, repo, wait) in [(None, None, false), (Some(&name), None, true), (None, Some("acme/shop"), true)] {
             let (text, yaml) = printed(&Workflow { agent, repo, wait });
-            assert!(!text.contains('@') && text.ends_with("esac\n") && !text.contains("shellcheck"), "{text}");
+            assert!(
+                text.matches('@').count() == 1
+                    && text.contains("\"$@\"")
+                    && text.ends_with("esac\n")
+                    && !text.contains("shellcheck"),
+                "{text}"
+            );
             assert!(text.lines().all(|line| line.chars().count() <= 140 && !line.ends_with(' ')), "{text}");
             assert_eq!(yaml["permissions"], json!({}));
             let on = yaml["on"].as_object().unwrap();

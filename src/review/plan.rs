@@ -47,7 +47,7 @@ impl Exclusions {
 
     /// What is no use to a reader of code, and what the globs name; [`globs`] has their dialect.
     pub fn new(written: &[String]) -> anyhow::Result<Exclusions> {
-        let globs = globs(written).context("could not compile the globs of `exclude`")?;
+        let globs = globs(written)?;
         Ok(Exclusions { built_in: true, globs, written: written.to_vec() })
     }
 
@@ -86,7 +86,7 @@ pub fn globs(written: &[String]) -> anyhow::Result<GlobSet> {
         let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
         set.add(glob.with_context(|| format!("`{written}` is no glob"))?);
     }
-    Ok(set.build()?)
+    set.build().context("could not compile the globs")
 }
 
 /// What an engine is given, and what becomes of each file of the change.
