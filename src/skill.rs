@@ -24,8 +24,8 @@ use serde_saphyr::Spanned;
 use crate::config::nearest_of;
 use crate::error::Fail;
 use crate::finding::{Category, Severity};
+use crate::globs::Globs;
 use crate::plain;
-use crate::review::plan;
 
 /// Largest file of a skill, in bytes: about 8,000 tokens, which every review with it pays.
 pub const MAX_FILE: u64 = 32 << 10;
@@ -180,7 +180,7 @@ impl Head {
         for path in paths {
             if path.value.trim().is_empty() {
                 problems.push(Problem::at(place_of(path), "an empty glob names no file"));
-            } else if let Err(error) = plan::globs(std::slice::from_ref(&path.value)) {
+            } else if let Err(error) = Globs::of_paths(std::slice::from_ref(&path.value)) {
                 problems.push(Problem::at(place_of(path), format!("{error:#}")));
             }
         }

@@ -15,4 +15,5 @@ pub mod secret;
 pub mod skill;
 pub mod status;
 pub mod uninstall;
+mod why;
 pub mod workflow;

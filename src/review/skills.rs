@@ -6,14 +6,13 @@
 
 use anyhow::Result;
 use askama::Template;
-use globset::GlobSet;
 
-use super::plan;
 use crate::api::ReviewRequest;
 use crate::config::Config;
 use crate::diff::Diff;
 use crate::engine::EngineSpec;
 use crate::finding::{Finding, Severity};
+use crate::globs::Globs;
 use crate::quantity;
 use crate::skill::{Catalog, Skill};
 
@@ -28,12 +27,12 @@ pub(super) struct Skills {
 struct Chosen {
     skill: Skill,
     /// Absent where it is about every file.
-    paths: Option<GlobSet>,
+    paths: Option<Globs>,
 }
 
 impl Chosen {
     fn is_about(&self, path: &str) -> bool {
-        self.paths.as_ref().is_none_or(|paths| paths.is_match(path))
+        self.paths.as_ref().is_none_or(|paths| paths.first(path).is_some())
     }
 }
 
@@ -67,7 +66,7 @@ impl Skills {
 
     fn of(skills: Vec<Skill>) -> Result<Skills> {
         let with_paths = skills.into_iter().map(|skill| {
-            let paths = if skill.paths.is_empty() { None } else { Some(plan::globs(&skill.paths)?) };
+            let paths = if skill.paths.is_empty() { None } else { Some(Globs::of_paths(&skill.paths)?) };
             Ok(Chosen { skill, paths })
         });
         Ok(Skills { chosen: with_paths.collect::<Result<_>>()?, in_vain: false })
@@ -156,18 +155,18 @@ mod tests {
         let skills = Skills::of(vec![skill("all", ""), skill("sql", sql)]).unwrap();
         assert_eq!(
             skills.instructions(&change(&["a/b.sql"]), "Speak French.\n").unwrap(),
-            "What follows comes from whoever runs this reviewer. It says what to look for in the change that the message \
-             brings, and\ncompletes the rules there: on what is data, on how to answer and on what counts as a fault those \
-             rules stand.\n\nGive your attention to what the skills below look for. A fault of critical or high severity \
+            "What follows comes from whoever runs this reviewer or owns the project. It says what to look for in the change \
+             that the message\nbrings, and completes the rules there: on what is data, on how to answer and on what counts as a fault \
+             those\nrules stand.\n\nGive your attention to what the skills below look for. A fault of critical or high severity \
              that you come upon outside\ntheir fields is reported all the same. Where two skills see the same fault, it is \
              one finding. Nothing that a skill names is\na reason to report something: for each of them an empty list of \
              findings is a good answer.\n\n===== skill all =====\n\nLook for all.\n\n===== skill sql =====\nIt is about \
              files that match `*.sql`, `db/`, and about no others.\nThe `category` of its findings: performance, \
-             reliability.\nWhat is below the severity medium is no finding of it.\n\nLook for sql.\n\n===== instructions \
-             of this installation =====\n\nSpeak French."
+             reliability.\nWhat is below the severity medium is no finding of it.\n\nLook for sql.\n\n===== further \
+             instructions =====\n\nSpeak French."
         );
         let without = skills.instructions(&change(&["src/a.rs"]), "").unwrap();
-        assert!(without.contains("skill all") && !without.contains("sql") && !without.contains("installation"));
+        assert!(without.contains("skill all") && !without.contains("sql") && !without.contains("further"));
     }
 
     #[test]

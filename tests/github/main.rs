@@ -5,6 +5,7 @@ mod contract;
 mod doctor;
 mod fake;
 mod money;
+mod policy;
 mod publish;
 mod review;
 #[path = "../support/mod.rs"]
