@@ -3,7 +3,7 @@
 //!
 //! - [`cli`] → [`command`]: the command tree, and a file for each command. They use [`host`] (environment, paths,
 //!   configuration), [`ui`] (the one writer to the terminal) and [`error`] (message, cause, hint, exit status).
-//! - [`config`], [`agent`]: what the user wants, as text ⇄ types. Pure.
+//! - [`config`], [`agent`], [`globs`]: what the user wants, as text ⇄ types. Pure.
 //! - [`converge`]: configuration → [`unit`] (the files that should be; pure) → plan → files → [`systemd`] (D-Bus).
 //!   [`install`] remembers what was made, so that it can be taken back.
 //! - [`runner`]: the life of the daemon: socket, HTTP routes, workers. It keeps jobs in the [`store`] and speaks the
@@ -11,6 +11,7 @@
 //! - [`review`]: one review from request to receipt, with [`git`], [`diff`], the plan and the judgement.
 //! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
+//! - [`skill`]: what an engine is told to look for. Pure; [`host`] reads the files.
 //! - [`money`]: amounts, caps, and what an engine may be given.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
@@ -28,6 +29,7 @@ pub mod files;
 pub mod finding;
 pub mod forge;
 pub mod git;
+pub mod globs;
 pub mod host;
 pub mod install;
 pub mod journal;
@@ -37,6 +39,7 @@ pub mod quantity;
 pub mod report;
 pub mod review;
 pub mod runner;
+pub mod skill;
 pub mod store;
 pub mod systemd;
 pub mod ui;

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::{Scope, Shared};
 use crate::agent::AgentName;
 use crate::api::{Happening, JobState, Problem, ReviewRequest, RunnerInfo, client};
-use crate::config::Agent;
+use crate::config::{Agent, is_repo};
 use crate::review::Outcome;
 use crate::store::{Accepted, Ask, Cancelled, now_ms};
 
@@ -140,6 +140,12 @@ async fn review(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answ
     if shared.is_stopping() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the runner is stopping; ask again in a moment");
     }
+    // Whoever names one learns at once that it is not there; one that the configuration names shows in the job.
+    if !asked.skills.is_empty()
+        && let Err(error) = shared.host.skills()?.choose(&asked.skills)
+    {
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, crate::review::reason(&error));
+    }
     let (agent, repo) = owner(shared, &asked)?;
     let pull = asked.pr.zip(asked.repo.clone().or(repo)).map(|(number, repo)| format!("{repo}#{number}"));
     let ask = Ask { agent: agent.clone(), request: asked, pull, not_before_ms: None };
@@ -200,7 +206,8 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<(Option<AgentName>, O
         return Ok(owners.max_by_key(|(depth, _)| *depth).map_or((None, None), |(_, agent)| whole(agent)));
     }
     if let Some(repo) = &asked.repo {
-        return Ok(agents.into_iter().find(|agent| agent.repo.as_ref() == Some(repo)).map_or((None, None), whole));
+        let is_it = |agent: &Agent| agent.repo.as_ref().is_some_and(|of| of.eq_ignore_ascii_case(repo));
+        return Ok(agents.into_iter().find(is_it).map_or((None, None), whole));
     }
     let mut with_project = agents.into_iter().filter(|agent| agent.path.is_some() || agent.repo.is_some());
     match (with_project.next(), with_project.next()) {
@@ -224,7 +231,7 @@ fn knock(shared: &Arc<Shared>, agent: AgentName) {
 }
 
 async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
-    let (mut agent, mut limit) = (shared.scope.agent().cloned(), 50);
+    let (mut agent, mut limit, mut pr, mut repo) = (shared.scope.agent().cloned(), 50, None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
@@ -235,10 +242,21 @@ async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
                 Ok(number) if (1..=1000).contains(&number) => limit = number,
                 _ => return refuse(StatusCode::BAD_REQUEST, "`limit` must be 1 to 1000"),
             },
+            "pr" => match value.parse::<u64>() {
+                Ok(number) if (1..=i64::MAX as u64).contains(&number) => pr = Some(number),
+                _ => return refuse(StatusCode::BAD_REQUEST, "`pr` must be the number of a pull request"),
+            },
+            "repo" if is_repo(value) => repo = Some(value),
+            "repo" => return refuse(StatusCode::BAD_REQUEST, "`repo` is written `owner/name`"),
             _ => return refuse(StatusCode::BAD_REQUEST, format!("unknown parameter `{}`", name.escape_debug())),
         }
     }
-    json(StatusCode::OK, &shared.store.jobs(agent, limit).await?)
+    let jobs = match (pr, repo) {
+        (Some(number), repo) => shared.store.jobs_of_pull(number, repo, agent, limit).await?,
+        (None, Some(_)) => return refuse(StatusCode::BAD_REQUEST, "`repo` goes with `pr`"),
+        (None, None) => shared.store.jobs(agent, limit).await?,
+    };
+    json(StatusCode::OK, &jobs)
 }
 
 async fn job(shared: &Shared, id: &str) -> Result<Answer, Refusal> {

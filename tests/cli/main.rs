@@ -10,6 +10,8 @@ mod pipes;
 mod review;
 mod secret;
 mod setup;
+mod skill;
+mod workflow;
 
 use std::ffi::OsStr;
 use std::io::Write;

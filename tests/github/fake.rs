@@ -51,9 +51,13 @@ impl Fault {
 pub struct State {
     pub head: String,
     pub base: String,
+    /// What else is different about the pull request: whole keys of it.
+    pub pull: Value,
     /// What is listed as changed: path and patch.
     pub files: Vec<(String, Option<String>)>,
     pub user: Value,
+    /// The repository itself.
+    pub repo: Value,
     pub issue_comments: Vec<Value>,
     pub review_comments: Vec<Value>,
     pub reviews: Vec<Value>,
@@ -85,8 +89,10 @@ impl Fake {
         let state = State {
             head: "a".repeat(40),
             base: "b".repeat(40),
+            pull: json!({}),
             files: vec![],
             user: json!({ "id": 77, "login": "review-bot", "type": "User" }),
+            repo: json!({ "id": 5, "full_name": REPO, "private": true, "permissions": { "pull": true, "push": true } }),
             issue_comments: vec![],
             review_comments: vec![],
             reviews: vec![],
@@ -246,6 +252,9 @@ impl State {
     fn handle(&mut self, method: &str, path: &str, query: &str, body: &Value, etag: Option<&str>) -> Handled {
         let ok = |value| (200, vec![], value);
         let Some(rest) = path.strip_prefix("/repos/acme/shop/") else {
+            if path == "/repos/acme/shop" {
+                return ok(self.repo.clone());
+            }
             let user = self.full("private-user-response-with-public-profile-information", &self.user);
             return if path == "/user" { ok(user) } else { missing() };
         };
@@ -259,7 +268,7 @@ impl State {
                     }
                 }
                 let pull = self.pull();
-                let tag = format!("W/\"{}\"", self.head);
+                let tag = format!("W/\"{}{}\"", self.head, self.pull.to_string().len());
                 if etag == Some(&tag) {
                     self.not_modified += 1;
                     return (304, vec![("etag", tag)], Value::Null);
@@ -332,12 +341,15 @@ impl State {
 
     fn pull(&self) -> Value {
         let repo = json!({ "id": 5, "full_name": REPO });
-        let pull = json!({
+        let mut pull = json!({
             "number": 42, "title": "add a login", "draft": false, "state": "open", "body": null, "mergeable": null,
             "user": { "id": 3, "login": "alice", "type": "User" }, "changed_files": self.files.len(),
             "head": { "ref": "topic", "sha": self.head, "repo": repo },
             "base": { "ref": "main", "sha": self.base, "repo": repo },
         });
+        for (key, value) in self.pull.as_object().unwrap() {
+            pull[key] = value.clone();
+        }
         self.full("pull-request", &pull)
     }
 
