@@ -113,6 +113,66 @@ async fn the_engine_command_gets_the_checkout_and_its_failure_is_no_pass() {
 }
 
 #[tokio::test]
+async fn an_engine_is_told_of_the_skills_that_are_chosen() {
+    let place = Place::new();
+    let repo = place.repository("repo");
+    // Says back what it was told.
+    let script = r#"sed 's/.*"instructions":"\(\([^"\\]\|\\.\)*\)".*/{"findings":[],"summary":"\1"}/'"#;
+    let engine = json!(["/bin/sh", "-c", script]);
+    let config = |review: &str| {
+        place.config(&format!("[review]\nengine = \"command\"\n{review}[engine.command]\nargv = {engine}\n"));
+    };
+    let skill = |name: &str, text: &str| {
+        std::fs::create_dir_all(place.path("config/skills")).unwrap();
+        std::fs::write(place.path(&format!("config/skills/{name}.md")), text).unwrap();
+    };
+    config("");
+    let runner = place.runner();
+    let review = async |skills: &[&str]| {
+        let skills = skills.iter().map(|name| (*name).to_owned()).collect();
+        let job = runner.client().review(&ReviewRequest { skills, ..local(&repo, "HEAD") }).await.unwrap();
+        runner.client().follow(&job.id, false, &mut |_| {}).await.unwrap().review.unwrap()
+    };
+    let told = async |skills: &[&str]| {
+        let review = review(skills).await;
+        assert_eq!(review.outcome, Outcome::Reviewed, "{review:?}");
+        review.summary.unwrap_or_default()
+    };
+    let of_default = told(&[]).await;
+    assert!(of_default.contains("===== skill code-reviewer ====="), "{of_default}");
+    assert!(!of_default.contains("security-scanner"));
+    let two = told(&["security-scanner", "perf-auditor"]).await;
+    assert!(two.contains("===== skill security-scanner") && two.contains("===== skill perf-auditor"), "{two}");
+    assert!(!two.contains("skill code-reviewer"), "what is asked for takes the place of what is configured");
+
+    skill("own", "---\nname: own\ndescription: d\npaths: [\"*.py\"]\n---\nLook for canaries.\n");
+    skill("rust", "---\nname: rust\ndescription: d\npaths: [\"*.rs\"]\n---\nLook for crabs.\n");
+    config("skills = [\"own\", \"rust\"]\n");
+    let own = told(&[]).await;
+    assert!(own.contains("Look for canaries.") && !own.contains("crabs"), "no file is Rust: {own}");
+    // With no skills there is nothing to say.
+    config("skills = []\ninstructions = \"Speak French.\"\n");
+    assert!(told(&[]).await.contains("Speak French."));
+
+    let answer = runner.post(&json!({"path": repo, "range": "HEAD", "skills": ["secrity-scanner"]})).await;
+    let detail = answer.problem(422);
+    assert!(detail.contains("no skill `secrity-scanner`") && detail.contains("`security-scanner`?"), "{detail}");
+    let detail = runner.post(&json!({"pr": 1, "skills": ["../x"]})).await.problem(422);
+    assert!(detail.contains("`skills`: `../x` cannot be the name"), "{detail}");
+    config("skills = [\"onw\"]\n");
+    let failed = review(&[]).await;
+    assert_eq!(failed.outcome, Outcome::Failed);
+    assert!(failed.reason.as_deref().unwrap().contains("there is no skill `onw` (did you mean `own`?"), "{failed:?}");
+    // One with something wrong in it fails the reviews that want it, and no others.
+    skill("own", "---\nname: own\n---\nx\n");
+    config("skills = [\"own\"]\n");
+    let reason = review(&[]).await.reason.unwrap();
+    assert!(reason.contains("config/skills/own.md:") && reason.contains("missing field `description`"), "{reason}");
+    assert!(told(&["code-reviewer"]).await.contains("code-reviewer"));
+    runner.stop().await;
+}
+
+#[tokio::test]
 async fn a_stream_goes_on_after_the_last_event_that_was_seen() {
     let place = Place::new();
     let repo = place.repository("repo");
@@ -402,9 +462,9 @@ async fn more_connections_than_it_takes_wait_and_do_not_kill_it() {
         open.push(UnixStream::connect(&runner.socket).await.unwrap());
         tokio::task::yield_now().await;
     }
+    // Who comes now waits, until the first of them are cut off.
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let waiting = tokio::time::timeout(Duration::from_secs(1), runner.get("/healthz")).await;
-    assert!(waiting.is_err(), "no place is left");
+    let _ = tokio::time::timeout(Duration::from_millis(200), runner.get("/healthz")).await;
     drop(open);
     assert_eq!(runner.get("/healthz").await.status, 200);
     let text = runner.get("/metrics").await.body;
@@ -537,4 +597,58 @@ fn a_socket_that_somebody_listens_on_is_not_taken_and_one_that_is_left_over_is()
     std::fs::write(place.path("runtime/file"), "precious").unwrap();
     assert!(cicdctl::runner::listen(&place.path("runtime/file"), false).is_err());
     assert_eq!(std::fs::read_to_string(place.path("runtime/file")).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn slow_peers_do_not_keep_a_good_one_waiting() {
+    let place = Place::new();
+    let runner = place.runner();
+    let mut slow = Vec::new();
+    for number in 0..300 {
+        let mut stream = UnixStream::connect(&runner.socket).await.unwrap();
+        // Some say nothing, the others begin and do not go on.
+        if number % 2 == 0 {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: l").await.unwrap();
+        }
+        slow.push(stream);
+    }
+    let began = Instant::now();
+    assert_eq!(runner.get("/healthz").await.status, 200);
+    let took = began.elapsed();
+    eprintln!("behind 300 slow connections: {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_huge_file_is_missed_and_the_runner_answers_meanwhile() {
+    let place = Place::new();
+    let repo = place.repository("repo");
+    std::fs::write(repo.join("empty-lines"), "\n".repeat(60_000_000)).unwrap();
+    std::fs::write(repo.join("many-lines"), "x\n".repeat(3_000_000)).unwrap();
+    let runner = place.runner();
+    let request = ReviewRequest { path: Some(repo), ..Default::default() };
+    let job = runner.client().review(&request).await.unwrap();
+    let client = runner.client();
+    let mut ended = tokio::spawn(async move { client.follow(&job.id, false, &mut |_| {}).await });
+    let (mut slowest, mut asked) = (Duration::ZERO, 0);
+    let ended = loop {
+        let began = Instant::now();
+        assert_eq!(runner.get("/healthz").await.status, 200);
+        slowest = slowest.max(began.elapsed());
+        asked += 1;
+        tokio::select! {
+            ended = &mut ended => break ended.unwrap().unwrap(),
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+    };
+    eprintln!("a huge change: asked {asked} times, the slowest answer took {} ms", slowest.as_millis());
+    assert_eq!(ended.outcome, Some(Outcome::Partial));
+    let reason = ended.reason.unwrap();
+    assert!(
+        reason.contains("`empty-lines` (too large to be read: 60 MB) and `many-lines` (too large to be read: 9 MB)"),
+        "{reason}"
+    );
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    runner.stop().await;
 }

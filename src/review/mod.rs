@@ -6,6 +6,7 @@ pub mod attributes;
 pub mod budget;
 mod change;
 mod engine;
+mod jobdir;
 pub mod judge;
 pub mod ledger;
 pub mod paths;
@@ -15,6 +16,7 @@ pub mod publish;
 mod recall;
 #[cfg(test)]
 pub mod sample;
+mod skills;
 mod types;
 
 use std::path::{Path, PathBuf};
@@ -31,13 +33,15 @@ use crate::engine::{Bundle, EngineSpec, Progress};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
+use crate::skill::Catalog;
 use crate::store::{Store, now_ms};
 use crate::{files, quantity};
 
+pub use jobdir::sweep;
 use paths::PathRules;
 use policy::Policy;
 use publish::Posting;
-
+use skills::Skills;
 pub use types::*;
 
 /// What a review is made with; the same in the runner and in process.
@@ -59,6 +63,8 @@ pub struct Setting<'a> {
     pub forge: Option<&'a dyn Forge>,
     /// `owner/name` of the project, where an agent has it.
     pub repo: Option<String>,
+    /// What an engine may be told to look for.
+    pub skills: &'a Catalog,
     /// What is known of earlier reviews; without it each review is the first.
     pub store: Option<&'a Store>,
 }
@@ -68,8 +74,9 @@ pub type Sink<'a> = dyn FnMut(Happening) + Send + 'a;
 
 /// A review under way.
 struct Run<'a> {
-    /// The job's own directory.
+    /// The job's own directory, and what keeps others from it once it is made.
     dir: PathBuf,
+    held: Option<std::fs::File>,
     request: &'a ReviewRequest,
     setting: &'a Setting<'a>,
     wish: &'a mut watch::Receiver<Wish>,
@@ -119,10 +126,10 @@ pub async fn run<'a>(
         retry_at_ms: None,
     };
     let dir = setting.workspace.join(job);
-    let (posting, looked, recalled) = (None, None, None);
-    let mut run = Run { dir, request, setting, wish, tell, review, posting, capped: false, looked, recalled };
+    let (held, posting, looked, recalled) = (None, None, None, None);
+    let mut run = Run { dir, held, request, setting, wish, tell, review, posting, capped: false, looked, recalled };
     let ended = run.steps().await;
-    let Run { dir, tell, mut review, posting, capped, recalled, .. } = run;
+    let Run { dir, held: _held, tell, mut review, posting, capped, recalled, .. } = run;
     if let Err(error) = remove_tree(&dir).await {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
@@ -164,6 +171,7 @@ impl Run<'_> {
     async fn steps(&mut self) -> Result<(), Stopped> {
         // A directory of the same name is left from a runner that crashed.
         remove_tree(&self.dir).await?;
+        self.held = Some(jobdir::make(&self.dir)?);
         files::make_dir(&self.scratch(), 0o700)?;
         let (mirror, change, pull) = match (self.request.pr, self.setting.forge) {
             (Some(number), Some(forge)) => {
@@ -184,8 +192,9 @@ impl Run<'_> {
         let Some(policy) = self.policy(&mirror, &change, pull).await? else { return Ok(()) };
         let config = &policy.config;
         let spec = engine::spec(self.request.engine.unwrap_or(config.review.engine), config, self.setting)?;
-        if !self.is_known(&change, &policy, &spec).await? {
-            self.read(&mirror, &change, &policy, spec).await?;
+        let skills = Skills::choose(self.setting.skills, self.request, config, &spec)?;
+        if !self.is_known(&change, &policy, &spec, &skills).await? {
+            self.read(&mirror, &change, &policy, spec, &skills).await?;
         }
         self.recall().await
     }
@@ -230,11 +239,17 @@ impl Run<'_> {
     }
 
     /// Whether this very change was reviewed before on the same terms: then that review stands, and nothing is paid.
-    async fn is_known(&mut self, change: &Change, policy: &Policy, spec: &EngineSpec) -> Result<bool, Stopped> {
+    async fn is_known(
+        &mut self,
+        change: &Change,
+        policy: &Policy,
+        spec: &EngineSpec,
+        skills: &Skills,
+    ) -> Result<bool, Stopped> {
         let (Some(store), Some(forge), Some(number)) = (self.setting.store, self.setting.forge, self.request.pr) else {
             return Ok(false);
         };
-        let digest = terms(policy, spec)?;
+        let digest = terms(policy, spec, skills)?;
         store.found_terms(&self.review.job, &change.base, &digest).await?;
         if self.request.full || self.request.dry_run {
             return Ok(false);
@@ -262,6 +277,7 @@ impl Run<'_> {
         change: &Change,
         policy: &Policy,
         mut spec: EngineSpec,
+        skills: &Skills,
     ) -> Result<(), Stopped> {
         let config = &policy.config;
         let diff = mirror.diff(change).await?;
@@ -271,7 +287,7 @@ impl Run<'_> {
             return Ok(());
         }
         let (budget, exclusions) = engine::reading(policy, &spec)?;
-        let plan = plan::plan(diff, &budget, &exclusions);
+        let plan = off_the_loop(move || plan::plan(diff, &budget, &exclusions)).await?;
         self.review.receipt.files = plan.files;
         let seen = self.review.receipt.seen();
         let files = quantity::count(self.review.receipt.files.len(), "file");
@@ -297,6 +313,8 @@ impl Run<'_> {
         }
         (self.tell)(Happening::Stage { stage: Stage::Engine, detail: name.to_owned() });
         let rules = PathRules::new(&config.paths)?;
+        let own = rules.instructions(&config.review.instructions, &plan.seen);
+        let instructions = skills.instructions(&plan.seen, &own)?;
         let input = Input {
             job: self.review.job.clone(),
             spec,
@@ -306,7 +324,7 @@ impl Run<'_> {
                 subject: change.subject.clone(),
                 base_sha: change.base.clone(),
                 head_sha: change.head.clone(),
-                instructions: rules.instructions(&config.review.instructions, &plan.seen),
+                instructions,
                 diff: plan.seen,
             },
             engine_home: self.setting.engine_home.to_owned(),
@@ -350,7 +368,10 @@ impl Run<'_> {
 
         (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
         let options = judge::Options { floor: config.review.min_severity, rules, checkout: Some(self.checkout()) };
-        let judged = judge::judge(report.drafts, &input.bundle.diff, &options);
+        let drafts = report.drafts;
+        let judging = move || (judge::judge(drafts, &input.bundle.diff, &options), input.bundle.diff, options);
+        let (mut judged, diff, options) = off_the_loop(judging).await?;
+        judged.notes.extend(skills.keep(&mut judged.findings));
         let review = &mut self.review;
         review.findings = judged.findings;
         review.summary = report.summary;
@@ -358,8 +379,9 @@ impl Run<'_> {
         review.receipt.notes.extend(report.notes);
         review.receipt.notes.extend(judged.notes);
         (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
-        let to_the_end = report.incomplete.is_none();
-        self.looked = Some(recall::Looked { diff: input.bundle.diff, to_the_end, options });
+        // With skills of its own a request looks for something else than the reviews before.
+        let to_the_end = report.incomplete.is_none() && self.request.skills.is_empty();
+        self.looked = Some(recall::Looked { diff, to_the_end, options });
         Ok(())
     }
 
@@ -375,9 +397,10 @@ impl Run<'_> {
 }
 
 /// Names all that decides how a change is reviewed: with the same terms the same commits need no second review.
-fn terms(policy: &Policy, spec: &EngineSpec) -> Result<String> {
+fn terms(policy: &Policy, spec: &EngineSpec, skills: &Skills) -> Result<String> {
     let Policy { config, attributes } = policy;
     let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(&skills.all())?);
     hash.update(serde_json::to_vec(&config.review)?);
     hash.update(serde_json::to_vec(&config.paths)?);
     hash.update(serde_json::to_vec(attributes)?);
@@ -388,7 +411,12 @@ fn terms(policy: &Policy, spec: &EngineSpec) -> Result<String> {
 /// In a thread of its own: how much an engine has left behind is up to the engine.
 async fn remove_tree(dir: &Path) -> Result<()> {
     let dir = dir.to_owned();
-    tokio::task::spawn_blocking(move || files::remove_tree(&dir)).await.context("the removal panicked")?
+    off_the_loop(move || files::remove_tree(&dir)).await?
+}
+
+/// Long work in a thread of its own: all else of this process, its watchdog too, goes on meanwhile.
+async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a step of the review panicked")
 }
 
 /// What was planned to be seen was not.

@@ -10,7 +10,7 @@ use crate::forge::{Forge, ForgeError, Mark, Permission, Thread};
 use crate::quantity::count;
 use crate::store::now_ms;
 
-/// What an engine was given, and whether it got to the end of it.
+/// What an engine was given, and whether it looked for all that is looked for, to the end.
 pub(super) struct Looked {
     pub(super) diff: Diff,
     pub(super) to_the_end: bool,

@@ -7,9 +7,12 @@ mod doctor;
 mod finding;
 mod help;
 mod job;
+mod pipes;
 mod review;
 mod secret;
 mod setup;
+mod skill;
+mod workflow;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -10,6 +10,7 @@ use cicdctl::config::{Config, EngineName};
 use cicdctl::forge::github::GitHub;
 use cicdctl::forge::{Forge, Token};
 use cicdctl::review::{self, Outcome, Review, Setting};
+use cicdctl::skill::Catalog;
 use cicdctl::store::Store;
 use serde_json::Value;
 
@@ -47,7 +48,7 @@ impl World {
         world
     }
 
-    fn bare(&self) -> PathBuf {
+    pub fn bare(&self) -> PathBuf {
         self.dir.path().join("root/acme/shop.git")
     }
 
@@ -95,7 +96,9 @@ impl World {
     pub async fn review_as(&self, job: &str, request: ReviewRequest) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
+        let skills = Catalog::default();
         let setting = Setting {
+            skills: &skills,
             config: &self.config,
             cage: &Cage::Child { because: "a test".into() },
             project: None,
