@@ -1,7 +1,7 @@
 //! The configuration: `config.toml` for the user and `agents/NAME.toml` for each agent, as text ⇄ [`Config`]. A
 //! parsed `Config` is valid. Pure; `host` reads the files.
 //!
-//! An agent's file may set everything below `[limits]`, `[job]`, `[review]`, `[engine]` and `[forge]` for itself; what
+//! An agent's file may set everything below `[limits]`, `[job]`, `[review]`, `[engine]`, `[forge]` and `[watch]` for itself; what
 //! it leaves out comes from the user's file, and from the defaults where that has nothing either.
 
 mod parse;
@@ -16,7 +16,7 @@ use crate::agent::AgentName;
 use crate::engine::Deadlines;
 use crate::finding::Severity;
 
-pub use parse::{Source, is_repo, parse_agent, parse_config, parse_yaml, unreadable};
+pub use parse::{MIN_WATCH, Source, is_repo, parse_agent, parse_config, parse_yaml, unreadable};
 pub use value::{ApiUrl, Percent, Size, Span};
 
 /// What the user's `config.toml` holds.
@@ -30,6 +30,7 @@ pub struct Config {
     pub review: ReviewConfig,
     pub engine: EngineConfig,
     pub forge: ForgeConfig,
+    pub watch: WatchConfig,
     /// Variables for every unit of the user, written to `environment.d`; never for secrets.
     pub environment: BTreeMap<String, String>,
 }
@@ -261,13 +262,45 @@ pub struct ForgeConfig {
     pub github: GitHubConfig,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GitHubConfig {
     /// `https://HOST/api/v3` for an Enterprise Server. Where it is not set, within a workflow GITHUB_API_URL counts.
     pub api_url: Option<ApiUrl>,
     /// Client id or App id: the reviews are published by this App, whose key is the secret `github-app-key`.
     pub app_id: Option<String>,
+    /// Between two writes of one review; a server without GitHub's rate limits needs none.
+    pub write_pause: Span,
+}
+
+impl Default for GitHubConfig {
+    fn default() -> Self {
+        GitHubConfig { api_url: None, app_id: None, write_pause: Span::secs(1) }
+    }
+}
+
+/// How an agent with a repository looks by itself for something to review.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WatchConfig {
+    /// Between two looks; `0s` is off.
+    pub interval: Span,
+    /// How long a head must stand before it is reviewed; another push begins that time anew.
+    pub debounce: Span,
+    /// Review what is open at the first look, too, and not only what changes after it.
+    pub backlog: bool,
+}
+
+impl WatchConfig {
+    pub fn is_on(&self) -> bool {
+        !self.interval.0.is_zero()
+    }
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        WatchConfig { interval: Span::secs(0), debounce: Span::secs(20), backlog: false }
+    }
 }
 
 /// One agent: its name, its project and the configuration that holds for it.
@@ -281,6 +314,13 @@ pub struct Agent {
     pub limits: Limits,
     #[serde(skip)]
     pub config: Config,
+}
+
+impl Agent {
+    /// The repository that it watches, if it does.
+    pub fn watches(&self) -> Option<&str> {
+        self.repo.as_deref().filter(|_| self.config.watch.is_on())
+    }
 }
 
 /// What an agent's file holds; the tables are laid over the user's configuration.
@@ -301,6 +341,8 @@ pub struct AgentFile {
     pub engine: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub forge: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub watch: toml::Table,
 }
 
 /// What a new user's `config.toml` says.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 
-use super::{Agent, AgentFile, Config, Limits};
+use super::{Agent, AgentFile, Config, Limits, Span};
 use crate::agent::AgentName;
 use crate::error::Fail;
 use crate::forge::github::TOKEN_VARIABLES;
@@ -14,6 +14,11 @@ use crate::forge::github::app::is_app_id;
 
 /// Above about 30 comments GitHub answers 502 or "submitted too quickly".
 const MAX_INLINE: u32 = 25;
+/// GitHub wants no more; each look that finds something costs requests of an hourly quota.
+pub const MIN_WATCH: Span = Span::secs(10);
+const MAX_WATCH: Span = Span::secs(24 * 3600);
+const MAX_DEBOUNCE: Span = Span::secs(3600);
+const MAX_WRITE_PAUSE: Span = Span::secs(60);
 
 /// A configuration file: where it is, for error texts, and what it says.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +50,7 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
         review: config.review,
         engine: config.engine,
         forge: config.forge,
+        watch: config.watch,
         ..Config::default()
     };
     check(&whole).map_err(|(key, problem)| at_key(source, key, &problem))?;
@@ -59,6 +65,13 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     {
         bail!(at_key(source, "repo", "a repository is written `owner/name`"));
     }
+    if whole.watch.is_on() && file.repo.is_none() {
+        bail!(at_key(
+            source,
+            "watch.interval",
+            "there is nothing to watch; name the project with `repo = \"owner/name\"`"
+        ));
+    }
 
     let mut merged = toml::Table::try_from(user)?;
     let mut over = toml::Table::new();
@@ -66,6 +79,7 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     over.insert("review".into(), file.review.into());
     over.insert("engine".into(), file.engine.into());
     over.insert("forge".into(), file.forge.into());
+    over.insert("watch".into(), file.watch.into());
     overlay(&mut merged, over);
     let mut limits = toml::Table::try_from(&user.agents.limits)?;
     overlay(&mut limits, file.limits);
@@ -117,12 +131,13 @@ struct AgentCheck {
     review: super::ReviewConfig,
     engine: super::EngineConfig,
     forge: super::ForgeConfig,
+    watch: super::WatchConfig,
 }
 
 impl Default for AgentCheck {
     fn default() -> Self {
-        let Config { job, review, engine, forge, .. } = Config::default();
-        AgentCheck { limits: Limits::default(), job, review, engine, forge }
+        let Config { job, review, engine, forge, watch, .. } = Config::default();
+        AgentCheck { limits: Limits::default(), job, review, engine, forge, watch }
     }
 }
 
@@ -174,6 +189,15 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     }
     if config.forge.github.app_id.as_ref().is_some_and(|id| !is_app_id(id)) {
         return Err(("forge.github.app_id", "write the client id or the App id, as the App's page has it".into()));
+    }
+    if config.watch.is_on() && !(MIN_WATCH..=MAX_WATCH).contains(&config.watch.interval) {
+        return Err(("watch.interval", format!("write {MIN_WATCH} to {MAX_WATCH}, or `0s` for not at all")));
+    }
+    if config.watch.debounce > MAX_DEBOUNCE {
+        return Err(("watch.debounce", format!("at most {MAX_DEBOUNCE}")));
+    }
+    if config.forge.github.write_pause > MAX_WRITE_PAUSE {
+        return Err(("forge.github.write_pause", format!("at most {MAX_WRITE_PAUSE}")));
     }
     for glob in &config.review.exclude {
         globset::Glob::new(glob).map_err(|error| ("review.exclude", error.to_string()))?;
@@ -347,6 +371,22 @@ mod tests {
         let agent = parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("a.toml"), text }, &user).unwrap();
         assert_eq!(agent.config.forge.github.api_url.unwrap().server(), "https://git.acme.example");
         assert!(agent.config.review.post);
+    }
+
+    #[test]
+    fn a_watch_is_of_a_repository_and_not_too_eager() {
+        assert!(
+            error("[watch]\ninterval = \"9s\"\n").contains("config.toml:2: `watch.interval`: write 10s to 1d, or `0s`")
+        );
+        assert!(error("[watch]\ndebounce = \"61m\"\n").contains("config.toml:2: `watch.debounce`: at most 1h"));
+        let user = config("[watch]\ndebounce = \"5s\"\n").unwrap();
+        let agent =
+            |text: &str| parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("shop.toml"), text }, &user);
+        let shop = agent("repo = \"acme/shop\"\n[watch]\ninterval = \"60s\"\n").unwrap();
+        assert_eq!((shop.watches(), shop.config.watch.debounce), (Some("acme/shop"), Span::secs(5)));
+        assert_eq!(agent("repo = \"acme/shop\"\n").unwrap().watches(), None);
+        let nothing = agent("[watch]\ninterval = \"60s\"\n").unwrap_err().to_string();
+        assert!(nothing.contains("shop.toml:2: `watch.interval`: there is nothing to watch"), "{nothing}");
     }
 
     #[test]
