@@ -124,6 +124,8 @@ pub async fn run<'a>(
                     review.retry_at_ms = Some(until.as_millisecond());
                     Outcome::Deferred
                 }
+                // A server in trouble says nothing about the change, and is over it some day.
+                Some(ForgeError::Unavailable { .. }) => Outcome::Deferred,
                 _ => Outcome::Failed,
             };
             review.reason = Some(reason(&error));

@@ -38,7 +38,7 @@ pub async fn finish(
             Err(error) => {
                 let how = review.outcome;
                 review.outcome = match error {
-                    ForgeError::RateLimited { .. } => Outcome::Deferred,
+                    ForgeError::RateLimited { .. } | ForgeError::Unavailable { .. } => Outcome::Deferred,
                     _ => Outcome::Failed,
                 };
                 review.reason = Some(format!("{how}, but not published: {error}"));
