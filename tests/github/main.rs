@@ -5,3 +5,6 @@ mod contract;
 mod fake;
 mod publish;
 mod review;
+#[path = "../support/mod.rs"]
+mod support;
+mod watch;
