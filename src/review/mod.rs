@@ -50,6 +50,9 @@ pub struct Setting<'a> {
     pub store: Option<&'a Store>,
 }
 
+/// For how long the forge may still show the head before a push that it has announced, or git one that the API has.
+const LAG: Duration = Duration::from_secs(2);
+
 /// Told of each thing that happens, in order.
 pub type Sink<'a> = dyn FnMut(Happening) + Send + 'a;
 
@@ -149,7 +152,8 @@ impl Run<'_> {
             (Some(number), Some(forge)) => {
                 let Some(pull) = self.pull_request(forge, number).await? else { return Ok(()) };
                 self.announce(forge, &pull).await?;
-                self.change_of(forge, &pull).await?
+                let Some(found) = self.change_of(forge, &pull).await? else { return Ok(()) };
+                found
             }
             _ => self.local_change().await?,
         };
@@ -167,8 +171,6 @@ impl Run<'_> {
 
     /// The pull request as it is now; `None` where another job has it in hand.
     async fn pull_request(&mut self, forge: &dyn Forge, number: u64) -> Result<Option<PullRequest>, Stopped> {
-        /// For how long the forge may still show the head before a push that it has announced.
-        const LAG: Duration = Duration::from_secs(2);
         let mut asked_ms = now_ms();
         let mut pull = forge.pull_request(number).await?;
         if let (Some(head), Some(store)) = (&self.request.head, self.setting.store)

@@ -14,6 +14,15 @@ pub async fn begin(forge: &dyn Forge, pull: &PullRequest) -> Result<(), ForgeErr
     forge.set_status(&pull.head_sha, &status, None).await
 }
 
+/// The review of a commit is given up in favour of another one.
+pub async fn moved(forge: &dyn Forge, pull: &PullRequest, to: &str) {
+    let description = format!("not reviewed (superseded): the head is {} by now", short(to));
+    let status = Status { state: StatusState::Cancelled, description, url: None };
+    if let Err(error) = forge.set_status(&pull.head_sha, &status, None).await {
+        tracing::warn!("could not set the status of {}: {error}", pull.head_sha);
+    }
+}
+
 /// Posts what there is to post, and always says at the commit how it ended.
 pub async fn finish(
     forge: &dyn Forge,

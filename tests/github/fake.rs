@@ -77,6 +77,8 @@ pub struct State {
     /// Authorization of each request for the repository itself.
     pub git: Vec<Option<String>>,
     pub git_root: Option<PathBuf>,
+    /// How often a summary was written that does not name the present head.
+    pub late_summaries: usize,
     /// Who may write to the repository.
     pub writers: Vec<String>,
     /// Comment and content of each reaction.
@@ -265,11 +267,7 @@ impl Fake {
 }
 
 /// The pull request that a path is about, and the path as that of 42.
-fn addressed<'a>(
-    main: &'a mut State,
-    others: &'a mut BTreeMap<u64, State>,
-    path: &str,
-) -> (&'a mut State, String) {
+fn addressed<'a>(main: &'a mut State, others: &'a mut BTreeMap<u64, State>, path: &str) -> (&'a mut State, String) {
     let mut words: Vec<&str> = path.split('/').collect();
     let number = match words[..] {
         ["", "repos", "acme", "shop", "issues", "comments", id] => {
@@ -321,6 +319,7 @@ impl State {
             not_modified: 0,
             git: vec![],
             git_root: None,
+            late_summaries: 0,
             writers: vec![],
             reactions: vec![],
             examples: Value::Null,
@@ -405,7 +404,9 @@ impl State {
                 }
             }
             ("POST", ["issues", "42", "comments"]) => {
-                let comment = self.posted(body["body"].as_str().unwrap(), "issuecomment");
+                let text = body["body"].as_str().unwrap();
+                self.late_summaries += usize::from(!text.contains(&self.head));
+                let comment = self.posted(text, "issuecomment");
                 self.issue_comments.push(comment.clone());
                 (201, vec![], self.full("issue-comment", &comment))
             }
@@ -414,6 +415,8 @@ impl State {
                     (403, vec![], json!({ "message": "Must have admin rights" }))
                 }
                 Some(at) => {
+                    let text = body["body"].as_str().unwrap();
+                    self.late_summaries += usize::from(!text.contains(&self.head));
                     self.issue_comments[at]["body"] = body["body"].clone();
                     ok(self.full("issue-comment", &self.issue_comments[at]))
                 }
