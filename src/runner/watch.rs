@@ -69,6 +69,10 @@ pub async fn watch(shared: Arc<Shared>, name: AgentName) {
                 LOOK_AGAIN
             }
             Ok(Some(eye)) => {
+                // From now on it has something to do, so it may not leave during a first look that takes its time.
+                if shared.watching().is_none() {
+                    shared.say_watching(Some(format!("beginning to watch {}", eye.repo)));
+                }
                 let asked_ms = now_ms();
                 let looked = look(&shared, &eye, &mut open).await;
                 let failure = looked.as_ref().err().map(|error| plain::one_line(&review::reason(error), 500));

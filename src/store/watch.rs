@@ -344,7 +344,7 @@ mod tests {
         let a = store.looked(&watch, review("a")).await.unwrap().accepted.remove(0);
         assert_eq!((a.pull.as_deref(), a.head.as_deref()), (Some("acme/shop#42"), Some("a")));
         let changed = store.looked(&watch, review("b")).await.unwrap();
-        assert_eq!(changed.ended, [a.id.clone()]);
+        assert_eq!(changed.ended, std::slice::from_ref(&a.id));
         assert_eq!(state(&store, &a).await, (JobState::Ended, Some(Outcome::Superseded)));
         let b = store.claim(Some(watch.agent.clone())).await.unwrap().unwrap();
         assert_eq!(b.id, changed.accepted[0].id);
