@@ -3,6 +3,7 @@
 
 mod contract;
 mod fake;
+mod money;
 mod publish;
 mod review;
 #[path = "../support/mod.rs"]

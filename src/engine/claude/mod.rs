@@ -126,10 +126,14 @@ async fn second_look(call: &Call<'_>, bundle: &Bundle, report: &mut EngineReport
         Err(error) => {
             report.notes.push(format!("the second look failed: {error}; the findings stand"));
             if let Some(used) = error.used {
-                if used.cost_usd.is_none() && used.turns.is_some() {
-                    report.notes.push(format!("what the second look cost is not known: at most ${budget:.2}"));
-                }
+                let unpriced = used.cost_usd.is_none() && used.turns.is_some();
                 add(&mut report.used, *used);
+                // Half a price is none: who counts the money is to know that.
+                if let Some(first) = report.used.cost_usd.take_if(|_| unpriced) {
+                    report.notes.push(format!(
+                        "what the second look cost is not known: at most ${budget:.2}, besides ${first:.4} of the first"
+                    ));
+                }
             }
         }
     }
