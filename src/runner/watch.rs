@@ -202,7 +202,7 @@ async fn comments(shared: &Shared, eye: &Eye, forge: &dyn Forge) -> Result<()> {
             marks.push((comment.id, if may { Reaction::Eyes } else { Reaction::Confused }));
         }
         let read = Watched {
-            read_ms: watched.updated_ms,
+            read_ms: read_until(watched.updated_ms, now_ms()),
             comment: said.iter().map(|comment| comment.id).max().unwrap_or(0).max(watched.comment),
             ..watched
         };
@@ -300,6 +300,13 @@ fn commands<'a>(watched: &Watched, said: &'a [Comment]) -> Vec<(&'a Comment, boo
         .filter(|comment| !comment.author_is_bot && !comment.author.is_empty())
         .filter_map(|comment| Some((comment, is_full(&comment.body)?)))
         .collect()
+}
+
+/// Up to where comments are read, after a change at `updated_ms`. The forge's times are whole seconds: what is said in the
+/// rest of this one changes nothing that a list shows, so they are read once more.
+fn read_until(updated_ms: i64, now_ms: i64) -> i64 {
+    const SETTLED_MS: i64 = 2000;
+    if (now_ms - updated_ms).abs() < SETTLED_MS { updated_ms - 1 } else { updated_ms }
 }
 
 /// `None` where the text does not ask for a review.
@@ -473,6 +480,12 @@ mod tests {
         let found: Vec<u64> =
             commands(&watched(1, "a", 1000), &said).into_iter().map(|(comment, _)| comment.id).collect();
         assert_eq!(found, [10]);
+    }
+
+    #[test]
+    fn comments_of_the_present_second_are_read_once_more() {
+        assert_eq!([10_500, 11_999, 9_000].map(|now_ms| read_until(10_000, now_ms)), [9_999; 3]);
+        assert_eq!([12_000, 99_000, 1000].map(|now_ms| read_until(10_000, now_ms)), [10_000; 3]);
     }
 
     #[test]
