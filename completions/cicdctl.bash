@@ -1424,7 +1424,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__job__subcmd__list)
-            opts="-n -q -v -h --lines --json --quiet --verbose --color --config --user --help"
+            opts="-n -q -v -h --lines --why --repo --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1435,6 +1435,14 @@ _cicdctl() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --why)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repo)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -15,15 +15,13 @@ use jiff::Timestamp;
 use super::Shared;
 use crate::agent::AgentName;
 use crate::api::{ReviewRequest, Trigger};
-use crate::config::{Agent, GitHubConfig, WatchConfig};
+use crate::config::{Agent, GitHubConfig, On, TriggerConfig, WatchConfig};
 use crate::error::Fail;
 use crate::forge::github::{GitHub, TOKEN, credentials};
 use crate::forge::{Comment, Forge, ForgeError, Permission, Polled, PullRequest, Reaction};
 use crate::store::{self, Changed, Key, Step, Watch, Watched, now_ms};
 use crate::{plain, quantity, review};
 
-/// The first line of a comment that asks for a review; ` full` behind it asks for one of the whole change.
-const COMMAND: &str = "/review";
 /// How often it looks whether it is to watch by now, or has a token by now.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// The first pause where nobody answers, and the longest where something is wrong.
@@ -35,6 +33,9 @@ struct Eye {
     watch: Watch,
     repo: String,
     config: WatchConfig,
+    /// The first line of a comment that asks for a review, where comments may; `full` behind it asks for one of the whole
+    /// change.
+    command: Option<String>,
     github: GitHubConfig,
     /// Whether reviews are published, so that this agent may write to the forge.
     posts: bool,
@@ -45,7 +46,15 @@ impl Eye {
         let repo = agent.watches()?.to_owned();
         let watch = Watch::new(agent.name, &repo);
         let config = agent.config;
-        Some(Eye { watch, repo, config: config.watch, github: config.forge.github, posts: config.review.post })
+        let TriggerConfig { on, command, .. } = config.trigger;
+        Some(Eye {
+            watch,
+            repo,
+            config: config.watch,
+            command: Some(command).filter(|_| on.contains(&On::Comment)),
+            github: config.forge.github,
+            posts: config.review.post,
+        })
     }
 }
 
@@ -173,6 +182,7 @@ async fn pulls(shared: &Shared, eye: &Eye, forge: &dyn Forge, etag: Option<&str>
 
 /// Reads what was said since the last time, and does what it asks for.
 async fn comments(shared: &Shared, eye: &Eye, forge: &dyn Forge) -> Result<()> {
+    let Some(command) = &eye.command else { return Ok(()) };
     for watched in shared.store.watched(&eye.watch).await? {
         if !watched.key.open || watched.updated_ms <= watched.read_ms {
             continue;
@@ -190,7 +200,7 @@ async fn comments(shared: &Shared, eye: &Eye, forge: &dyn Forge) -> Result<()> {
         };
         let mut asks = Vec::new();
         let mut marks = Vec::new();
-        for (comment, full) in commands(&watched, &said) {
+        for (comment, full) in commands(command, &watched, &said) {
             let may = forge.permission(&comment.author).await? >= Permission::Write;
             let who = plain::one_line(&comment.author, 100);
             if may {
@@ -294,11 +304,11 @@ fn decide(known: &BTreeMap<u64, Watched>, seen: Vec<Seen>, newest_ms: Option<i64
 
 /// Comments that ask for a review and were not read before; true for all of the change. An old one that was given another
 /// text is none.
-fn commands<'a>(watched: &Watched, said: &'a [Comment]) -> Vec<(&'a Comment, bool)> {
+fn commands<'a>(command: &str, watched: &Watched, said: &'a [Comment]) -> Vec<(&'a Comment, bool)> {
     said.iter()
         .filter(|comment| comment.id > watched.comment && comment.created_at.as_millisecond() > watched.from_ms)
         .filter(|comment| !comment.author_is_bot && !comment.author.is_empty())
-        .filter_map(|comment| Some((comment, is_full(&comment.body)?)))
+        .filter_map(|comment| Some((comment, is_full(command, &comment.body)?)))
         .collect()
 }
 
@@ -310,9 +320,9 @@ fn read_until(updated_ms: i64, now_ms: i64) -> i64 {
 }
 
 /// `None` where the text does not ask for a review.
-fn is_full(body: &str) -> Option<bool> {
+fn is_full(command: &str, body: &str) -> Option<bool> {
     let mut words = body.lines().next()?.split_whitespace();
-    if words.next() != Some(COMMAND) {
+    if !command.split_whitespace().all(|word| words.next() == Some(word)) {
         return None;
     }
     match (words.next(), words.next()) {
@@ -467,8 +477,10 @@ mod tests {
             ("> /review", None),
             ("", None),
         ] {
-            assert_eq!(is_full(text), full, "{text:?}");
+            assert_eq!(is_full("/review", text), full, "{text:?}");
         }
+        assert_eq!(is_full("@shop  look", "@shop look full"), Some(true));
+        assert_eq!(is_full("@shop look", "@shop"), None);
         let comment = |id, at_ms, bot| Comment {
             id,
             author: "bob".into(),
@@ -478,7 +490,7 @@ mod tests {
         };
         let said = [comment(6, 900, false), comment(8, 500, false), comment(9, 900, true), comment(10, 900, false)];
         let found: Vec<u64> =
-            commands(&watched(1, "a", 1000), &said).into_iter().map(|(comment, _)| comment.id).collect();
+            commands("/review", &watched(1, "a", 1000), &said).into_iter().map(|(comment, _)| comment.id).collect();
         assert_eq!(found, [10]);
     }
 

@@ -59,6 +59,8 @@ pub struct State {
     pub updated: Timestamp,
     pub head: String,
     pub base: String,
+    /// What else is different about the pull request: whole keys of it.
+    pub pull: Value,
     /// What is listed as changed: path and patch.
     pub files: Vec<(String, Option<String>)>,
     pub user: Value,
@@ -306,6 +308,7 @@ impl State {
             updated: Timestamp::now(),
             head: "a".repeat(40),
             base: "b".repeat(40),
+            pull: json!({}),
             files: vec![],
             user: json!({ "id": 77, "login": "review-bot", "type": "User" }),
             issue_comments: vec![],
@@ -437,7 +440,7 @@ impl State {
 
     fn pull(&self) -> Value {
         let repo = json!({ "id": 5, "full_name": REPO });
-        let pull = json!({
+        let mut pull = json!({
             "number": self.number, "title": "add a login", "draft": self.draft, "body": null, "mergeable": null,
             "state": if self.open { "open" } else { "closed" }, "updated_at": text(self.updated),
             "labels": self.labels.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
@@ -445,6 +448,9 @@ impl State {
             "head": { "ref": "topic", "sha": self.head, "repo": repo },
             "base": { "ref": "main", "sha": self.base, "repo": repo },
         });
+        for (key, value) in self.pull.as_object().unwrap() {
+            pull[key] = value.clone();
+        }
         self.full("pull-request", &pull)
     }
 

@@ -4,6 +4,7 @@
 mod contract;
 mod fake;
 mod money;
+mod policy;
 mod publish;
 mod review;
 #[path = "../support/mod.rs"]

@@ -55,7 +55,7 @@ impl World {
         self.dir.path().join("work")
     }
 
-    fn git(&self, dir: &Path, args: &[&str]) -> String {
+    pub fn git(&self, dir: &Path, args: &[&str]) -> String {
         let out = Command::new("git")
             .args(args)
             .current_dir(dir)
@@ -69,7 +69,7 @@ impl World {
         String::from_utf8(out.stdout).unwrap()
     }
 
-    fn commit(&self, path: &str, text: &str) {
+    pub fn commit(&self, path: &str, text: &str) {
         std::fs::write(self.work().join(path), text).unwrap();
         self.git(&self.work(), &["add", "-A"]);
         self.git(&self.work(), &["commit", "-q", "-m", "change"]);
@@ -117,7 +117,7 @@ impl World {
     }
 
     /// An engine of our own: a shell script.
-    fn with_engine(mut self, script: &str) -> World {
+    pub fn with_engine(mut self, script: &str) -> World {
         use std::os::unix::fs::PermissionsExt;
         let program = self.dir.path().join("engine");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -132,7 +132,7 @@ impl World {
         self.fake.state().statuses.iter().map(|(_, state, text)| (state.clone(), text.clone())).collect()
     }
 
-    fn states(&self) -> Vec<String> {
+    pub fn states(&self) -> Vec<String> {
         self.statuses().into_iter().map(|(state, _)| state).collect()
     }
 
@@ -245,7 +245,7 @@ async fn what_git_has_must_be_what_github_names() {
     let review = world.post().await;
     assert_eq!(review.outcome, Outcome::Failed);
     assert!(review.reason.as_ref().unwrap().starts_with("the head of pull request 42 is dddd"), "{:?}", review.reason);
-    assert_eq!(world.states(), ["pending", "error"]);
+    assert_eq!(world.states(), ["error"]);
 }
 
 #[tokio::test]
@@ -300,10 +300,7 @@ async fn a_push_while_git_fetches_is_followed() {
     );
     let state = world.fake.state();
     let said: Vec<(&str, &str)> = state.statuses.iter().map(|(sha, state, _)| (sha.as_str(), state.as_str())).collect();
-    assert_eq!(
-        said,
-        [(old.as_str(), "pending"), (old.as_str(), "error"), (new.as_str(), "pending"), (new.as_str(), "success")]
-    );
+    assert_eq!(said, [(new.as_str(), "pending"), (new.as_str(), "success")]);
 }
 
 #[tokio::test]
