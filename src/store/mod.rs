@@ -1,12 +1,14 @@
 //! The truth about jobs: one SQLite file per user in WAL mode, shared by the runner and every agent. What a method
 //! has returned from is on disk (`synchronous=FULL`), so a 202 after [`Store::accept`] is a promise. This file opens and
-//! reads it; [`queue`] is the way of a job through it, [`spend`] what engines cost.
+//! reads it; [`queue`] is the way of a job through it, [`spend`] what engines cost, [`watch`] what is known of watched
+//! repositories.
 //!
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
 mod approvals;
 mod queue;
 mod spend;
+mod watch;
 
 use std::path::Path;
 use std::sync::{Mutex, mpsc};
@@ -24,9 +26,10 @@ use crate::review::{Outcome, Review};
 
 pub use queue::{Accepted, Ask, Cancelled, Ending};
 pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
+pub use watch::{Changed, Key, Look, Step, Watch, WatchState, Watched};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 2] = [include_str!("spend.sql"), include_str!("approvals.sql")];
+const STEPS: [&str; 3] = [include_str!("spend.sql"), include_str!("approvals.sql"), include_str!("watch.sql")];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 

@@ -10,4 +10,5 @@ mod publish;
 mod review;
 #[path = "../support/mod.rs"]
 mod support;
+mod watch;
 mod workflow;
