@@ -56,7 +56,12 @@ fn look(repository: &Path, pairs: &[(&str, &str)], next: &AtomicUsize) -> Tally 
     runtime.block_on(async {
         let mirror = Mirror::open(cache.path(), Repository::open(repository).await.unwrap()).await.unwrap();
         while let Some((head, base)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let change = Change { base: (*base).to_owned(), head: (*head).to_owned(), subject: (*head).to_owned() };
+            let change = Change {
+                rules: (*base).to_owned(),
+                base: (*base).to_owned(),
+                head: (*head).to_owned(),
+                subject: (*head).to_owned(),
+            };
             let diff = mirror.diff(&change).await.unwrap();
             let shown = oracle::files(repository, base, head);
             let seed = u64::from_str_radix(&head[..16], 16).unwrap();
