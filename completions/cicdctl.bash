@@ -453,7 +453,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__agent__subcmd__add)
-            opts="-y -q -v -h --path --repo --cpu --memory --engine --yes --dry-run --json --quiet --verbose --color --config --user --help"
+            opts="-y -q -v -h --path --repo --cpu --memory --engine --watch --no-post --yes --dry-run --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -477,6 +477,10 @@ _cicdctl() {
                     ;;
                 --engine)
                     COMPREPLY=($(compgen -W "rules claude command" -- "${cur}"))
+                    return 0
+                    ;;
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -117,11 +117,13 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_s
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l engine -d 'The engine that reviews this project' -r -f -a "rules\t''
 claude\t''
 command\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l watch -d 'Review new heads of the repository\'s pull requests, looking for them at this interval, such as 60s' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l no-post -d 'Do not publish what `--watch` reviews'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer every question with yes'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l dry-run -d 'Show what would be done and do nothing'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l json -d 'Print data as JSON on stdout'

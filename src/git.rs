@@ -350,12 +350,21 @@ impl Mirror {
         let (dir, path) = (self.dir.clone(), self.dir.join("cicdctl.lock"));
         let lock = move || -> Result<File> {
             let file = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
-            if file.try_lock().is_ok() {
-                for path in lock_files(&dir)? {
-                    tracing::warn!("removed `{}`, which a killed git has left", path.display());
-                    files::remove(&path)?;
+            // A child that was just forked holds what we held until it has become another program, so look twice.
+            for _ in 0..4 {
+                if lock_files(&dir)?.is_empty() {
+                    break;
                 }
-                file.unlock()?;
+                if file.try_lock().is_ok() {
+                    // Somebody may have been at work when we looked.
+                    for path in lock_files(&dir)? {
+                        tracing::warn!("removed `{}`, which a killed git has left", path.display());
+                        files::remove(&path)?;
+                    }
+                    file.unlock()?;
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(50));
             }
             file.lock_shared()?;
             Ok(file)

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::cli::Changing;
+use crate::config::Agent;
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
@@ -14,7 +15,7 @@ use crate::unit::{PATTERNS, RUNNER_SOCKET};
 /// Make the units match the configuration
 ///
 /// Shows the difference first. A unit file that was edited by hand is left alone unless `--force` is given. Running
-/// units whose files change are restarted; running reviews are waited for.
+/// units whose files change are restarted; running reviews are waited for. An agent that is to watch by now is started.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Overwrite unit files that were edited by hand
@@ -32,10 +33,12 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let config = host.config()?;
     let agents = host.agents(&config)?;
     let plan = converge::plan(host, &config, &agents, args.force)?;
-    if !converge::agreed(host, &plan, &[], args.changing, converge::Question::Yes)? {
+    let asleep = asleep(host, &agents).await?;
+    let also: Vec<String> = asleep.iter().map(|unit| format!("start {unit}, which is to watch")).collect();
+    if !converge::agreed(host, &plan, &also, args.changing, converge::Question::Yes)? {
         return Ok(Exit::Done);
     }
-    if plan.is_empty() {
+    if plan.is_empty() && also.is_empty() {
         host.ui.say("Nothing to change.");
         return Ok(Exit::Done);
     }
@@ -54,12 +57,34 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         host.ui.detail(&format!("restarted {unit}"));
     }
     manager.change_one(Verb::Start, RUNNER_SOCKET).await?;
+    for (unit, result) in manager.change(Verb::Start, &asleep).await? {
+        result.map_err(|error| error.context(format!("could not start `{unit}`")))?;
+    }
     host.ui.say(&format!(
-        "Done: {} changed, {} restarted.",
+        "Done: {} changed, {} restarted{}.",
         crate::quantity::count(plan.changes.len(), "file"),
-        crate::quantity::count(restart.len(), "unit")
+        crate::quantity::count(restart.len(), "unit"),
+        if asleep.is_empty() { String::new() } else { format!(", {} started", asleep.len()) }
     ));
     Ok(Exit::Done)
+}
+
+/// Services of agents that are to watch and have left, as they had nothing to do before. One that somebody stopped stays
+/// stopped.
+async fn asleep(host: &Host, agents: &[Agent]) -> Result<Vec<String>> {
+    let mut asleep = Vec::new();
+    let watching: Vec<&Agent> = agents.iter().filter(|agent| agent.watches().is_some()).collect();
+    if watching.is_empty() {
+        return Ok(asleep);
+    }
+    let manager = host.manager().await?;
+    for agent in watching {
+        let (service, socket) = (agent.name.service(), agent.name.socket());
+        if manager.state(&socket).await?.is_active() && !manager.state(&service).await?.is_active() {
+            asleep.push(service);
+        }
+    }
+    Ok(asleep)
 }
 
 /// The active units that a changed file is about.

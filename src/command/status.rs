@@ -9,13 +9,13 @@ use super::cost::{self, Today};
 use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::api::{Job, JobState};
-use crate::config::Size;
+use crate::config::{Agent, Size};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::journal;
 use crate::quantity;
 use crate::review::Outcome;
-use crate::store::{self, Store, now_ms};
+use crate::store::{self, Store, Watch, WatchState, now_ms};
 use crate::systemd::{self, Linger, Manager, UnitState};
 use crate::ui::{Ui, bold, dim, green, red, yellow};
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
@@ -54,7 +54,44 @@ struct Unit {
     socket: UnitState,
     socket_path: String,
     project: Option<String>,
+    watch: Option<Watching>,
     limits: Vec<LimitState>,
+}
+
+/// What an agent watches, and how that goes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Watching {
+    repo: String,
+    /// As it is configured, such as `1m`.
+    interval: String,
+    #[serde(flatten)]
+    state: WatchState,
+}
+
+impl Watching {
+    /// Such as: `acme/shop every 1m, asked 12s ago`.
+    pub fn in_words(&self) -> String {
+        let asked = match self.state.asked_ms {
+            Some(ms) => format!("asked {} ago", quantity::duration(since(ms))),
+            None => "not asked yet".into(),
+        };
+        format!("{} every {}, {asked}", self.repo, self.interval)
+    }
+
+    pub fn last_failure(&self) -> Option<String> {
+        let WatchState { failed_ms: Some(ms), failure: Some(failure), .. } = &self.state else { return None };
+        Some(format!("{} ago: {failure}", quantity::duration(since(*ms))))
+    }
+}
+
+/// How an agent's watch stands, if it has one.
+pub async fn watch_of(host: &Host, agent: &Agent) -> Result<Option<Watching>> {
+    let Some(repo) = agent.watches() else { return Ok(None) };
+    let state = match host.paths.store().exists() {
+        true => Store::open(&host.paths.store())?.watch_state(&Watch::new(agent.name.clone(), repo)).await?,
+        false => WatchState::default(),
+    };
+    Ok(Some(Watching { repo: repo.to_owned(), interval: agent.config.watch.interval.to_string(), state }))
 }
 
 /// A limit that was asked for, and what the kernel knows of it.
@@ -113,6 +150,7 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
             unit(&manager, agent.name.to_string(), &agent.name.service(), &agent.name.socket(), &controllers).await?;
         found.socket_path = host.paths.agent_socket(&agent.name).display().to_string();
         found.project = agent.path.as_ref().map(|path| path.display().to_string()).or_else(|| agent.repo.clone());
+        found.watch = watch_of(host, agent).await?;
         anyhow::Ok(found)
     });
     let (runner, agents, version) = tokio::join!(runner, futures_util::future::try_join_all(others), manager.version());
@@ -164,6 +202,7 @@ async fn in_foreground(host: &Host, only: Option<AgentName>, error: &anyhow::Err
             socket: UnitState::default(),
             socket_path: host.paths.runner_socket().display().to_string(),
             project: None,
+            watch: None,
             limits: Vec::new(),
         },
         agents: Vec::new(),
@@ -190,6 +229,7 @@ async fn unit(manager: &Manager, name: String, service: &str, socket: &str, cont
         socket,
         socket_path: String::new(),
         project: None,
+        watch: None,
     })
 }
 
@@ -202,13 +242,18 @@ pub fn word(service: Option<&UnitState>, socket: Option<&UnitState>) -> &'static
         ("activating", _) if service.sub == "auto-restart" => "crash-loop",
         ("failed", _) => "failed",
         _ if socket.is_failed() => "failed",
-        ("active", _) if service.status_text.as_deref().is_some_and(|text| text.contains("running")) => "working",
+        ("active", _) if service.status_text.as_deref().is_some_and(is_working) => "working",
         ("active", _) => "ready",
         ("activating" | "reloading", _) => "starting",
         ("deactivating", _) => "stopping",
         (_, true) => "asleep",
         _ => "stopped",
     }
+}
+
+/// By what the process says of itself; what follows the queue is about other things.
+fn is_working(text: &str) -> bool {
+    text.split(';').next().is_some_and(|queue| queue.contains("running"))
 }
 
 /// Controllers that the user manager may pass on to its units.
@@ -329,7 +374,13 @@ fn trouble(status: &Status) -> Vec<String> {
                 ));
             }
             "stopped" => lines.push(format!("{} is stopped and its socket does not listen; `{restart}`", unit.name)),
+            "asleep" if unit.watch.is_some() => {
+                lines.push(format!("{} is to watch and does not run; `{restart}`", unit.name));
+            }
             _ => {}
+        }
+        if let Some((watch, trouble)) = unit.watch.as_ref().and_then(|watch| Some((watch, watch.state.trouble()?))) {
+            lines.push(format!("{} cannot watch {}: {trouble}", unit.name, watch.repo));
         }
     }
     if !status.host.linger {
@@ -384,6 +435,10 @@ fn line(unit: &Unit, width: usize, ui: &Ui) -> String {
     );
     if let Some(project) = &unit.project {
         text.push_str(&format!("{:width$} {}\n", "", ui.paint(&format!("           {project}"), dim())));
+    }
+    if let Some(watch) = &unit.watch {
+        let words = format!("           watches {}", watch.in_words());
+        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&words, dim())));
     }
     text
 }

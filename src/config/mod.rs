@@ -2,8 +2,8 @@
 //! parsed `Config` is valid. Pure; `host` reads the files.
 //!
 //! An agent's file may set everything below `[limits]`, `[job]`, `[review]`, `[trigger]`, `[[paths]]`, `[policy]`,
-//! `[engine]`, `[forge]` and `[budget]` for itself; what it leaves out comes from the user's file, and from the defaults
-//! where that has nothing either. A repository's own file comes last, and may say less.
+//! `[engine]`, `[forge]`, `[watch]` and `[budget]` for itself; what it leaves out comes from the user's file, and from
+//! the defaults where that has nothing either. A repository's own file comes last, and may say less.
 
 mod parse;
 mod policy;
@@ -19,7 +19,9 @@ use crate::engine::Deadlines;
 use crate::finding::Severity;
 use crate::money::Cap;
 
-pub use parse::{Source, is_repo, nearest_of, parse_agent, parse_config, parse_repository, parse_yaml, unreadable};
+pub use parse::{
+    MIN_WATCH, Source, is_repo, nearest_of, parse_agent, parse_config, parse_repository, parse_yaml, unreadable,
+};
 pub use policy::{Forks, On, PathRule, PolicyConfig, REPOSITORY_FILE, TriggerConfig};
 pub use value::{ApiUrl, Percent, Size, Span};
 
@@ -38,6 +40,7 @@ pub struct Config {
     pub policy: PolicyConfig,
     pub engine: EngineConfig,
     pub forge: ForgeConfig,
+    pub watch: WatchConfig,
     pub budget: BudgetConfig,
     /// Variables for every unit of the user, written to `environment.d`; never for secrets.
     pub environment: BTreeMap<String, String>,
@@ -273,13 +276,45 @@ pub struct ForgeConfig {
     pub github: GitHubConfig,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GitHubConfig {
     /// `https://HOST/api/v3` for an Enterprise Server. Where it is not set, within a workflow GITHUB_API_URL counts.
     pub api_url: Option<ApiUrl>,
     /// Client id or App id: the reviews are published by this App, whose key is the secret `github-app-key`.
     pub app_id: Option<String>,
+    /// Between two writes of one review; a server without GitHub's rate limits needs none.
+    pub write_pause: Span,
+}
+
+impl Default for GitHubConfig {
+    fn default() -> Self {
+        GitHubConfig { api_url: None, app_id: None, write_pause: Span::secs(1) }
+    }
+}
+
+/// How an agent with a repository looks by itself for something to review.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WatchConfig {
+    /// Between two looks; `0s` is off.
+    pub interval: Span,
+    /// How long a head must stand before it is reviewed; another push begins that time anew.
+    pub debounce: Span,
+    /// Review what is open at the first look, too, and not only what changes after it.
+    pub backlog: bool,
+}
+
+impl WatchConfig {
+    pub fn is_on(&self) -> bool {
+        !self.interval.0.is_zero()
+    }
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        WatchConfig { interval: Span::secs(0), debounce: Span::secs(20), backlog: false }
+    }
 }
 
 /// Caps on what engines that cost may spend. That of one review is `[engine.claude] max_budget_usd`.
@@ -332,6 +367,13 @@ pub struct Agent {
     pub config: Config,
 }
 
+impl Agent {
+    /// The repository that it watches, if it does.
+    pub fn watches(&self) -> Option<&str> {
+        self.repo.as_deref().filter(|_| self.config.watch.is_on())
+    }
+}
+
 /// What an agent's file holds; the tables are laid over the user's configuration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -356,6 +398,8 @@ pub struct AgentFile {
     pub engine: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub forge: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub watch: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub budget: toml::Table,
 }

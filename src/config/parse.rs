@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 
 use super::policy::{REPOSITORY_FILE, RepositoryFile};
-use super::{Agent, AgentBudget, AgentFile, Config, Limits};
+use super::{Agent, AgentBudget, AgentFile, Config, Limits, Span};
 use crate::agent::AgentName;
 use crate::error::Fail;
 use crate::forge::github::TOKEN_VARIABLES;
@@ -17,6 +17,11 @@ use crate::skill::check_name;
 
 /// Above about 30 comments GitHub answers 502 or "submitted too quickly".
 const MAX_INLINE: u32 = 25;
+/// GitHub wants no more; each look that finds something costs requests of an hourly quota.
+pub const MIN_WATCH: Span = Span::secs(10);
+const MAX_WATCH: Span = Span::secs(24 * 3600);
+const MAX_DEBOUNCE: Span = Span::secs(3600);
+const MAX_WRITE_PAUSE: Span = Span::secs(60);
 
 /// A configuration file: where it is, for error texts, and what it says.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +56,7 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
         policy: config.policy,
         engine: config.engine,
         forge: config.forge,
+        watch: config.watch,
         ..Config::default()
     };
     check(&whole).map_err(|(key, problem)| at_key(source, key, &problem))?;
@@ -65,6 +71,13 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     {
         bail!(at_key(source, "repo", "a repository is written `owner/name`"));
     }
+    if whole.watch.is_on() && file.repo.is_none() {
+        bail!(at_key(
+            source,
+            "watch.interval",
+            "there is nothing to watch; name the project with `repo = \"owner/name\"`"
+        ));
+    }
 
     let mut merged = toml::Table::try_from(user)?;
     let mut over = toml::Table::new();
@@ -75,6 +88,7 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     over.insert("policy".into(), file.policy.into());
     over.insert("engine".into(), file.engine.into());
     over.insert("forge".into(), file.forge.into());
+    over.insert("watch".into(), file.watch.into());
     // `day` and `month` of the user hold for all agents together; an agent's own are caps of another kind.
     let mut budget = file.budget;
     budget.remove("day");
@@ -151,6 +165,7 @@ struct AgentCheck {
     policy: super::PolicyConfig,
     engine: super::EngineConfig,
     forge: super::ForgeConfig,
+    watch: super::WatchConfig,
     budget: OwnBudget,
 }
 
@@ -166,9 +181,9 @@ struct OwnBudget {
 
 impl Default for AgentCheck {
     fn default() -> Self {
-        let Config { job, review, trigger, paths, policy, engine, forge, .. } = Config::default();
+        let Config { job, review, trigger, paths, policy, engine, forge, watch, .. } = Config::default();
         let (limits, budget) = (Limits::default(), OwnBudget::default());
-        AgentCheck { limits, job, review, trigger, paths, policy, engine, forge, budget }
+        AgentCheck { limits, job, review, trigger, paths, policy, engine, forge, watch, budget }
     }
 }
 
@@ -223,6 +238,15 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     }
     for name in &config.review.skills {
         check_name(name).map_err(|problem| ("review.skills", problem))?;
+    }
+    if config.watch.is_on() && !(MIN_WATCH..=MAX_WATCH).contains(&config.watch.interval) {
+        return Err(("watch.interval", format!("write {MIN_WATCH} to {MAX_WATCH}, or `0s` for not at all")));
+    }
+    if config.watch.debounce > MAX_DEBOUNCE {
+        return Err(("watch.debounce", format!("at most {MAX_DEBOUNCE}")));
+    }
+    if config.forge.github.write_pause > MAX_WRITE_PAUSE {
+        return Err(("forge.github.write_pause", format!("at most {MAX_WRITE_PAUSE}")));
     }
     let trigger = &config.trigger;
     let words = [
@@ -413,6 +437,22 @@ mod tests {
         let agent = parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("a.toml"), text }, &user).unwrap();
         assert_eq!(agent.config.forge.github.api_url.unwrap().server(), "https://git.acme.example");
         assert!(agent.config.review.post);
+    }
+
+    #[test]
+    fn a_watch_is_of_a_repository_and_not_too_eager() {
+        assert!(
+            error("[watch]\ninterval = \"9s\"\n").contains("config.toml:2: `watch.interval`: write 10s to 1d, or `0s`")
+        );
+        assert!(error("[watch]\ndebounce = \"61m\"\n").contains("config.toml:2: `watch.debounce`: at most 1h"));
+        let user = config("[watch]\ndebounce = \"5s\"\n").unwrap();
+        let agent =
+            |text: &str| parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("shop.toml"), text }, &user);
+        let shop = agent("repo = \"acme/shop\"\n[watch]\ninterval = \"60s\"\n").unwrap();
+        assert_eq!((shop.watches(), shop.config.watch.debounce), (Some("acme/shop"), Span::secs(5)));
+        assert_eq!(agent("repo = \"acme/shop\"\n").unwrap().watches(), None);
+        let nothing = agent("[watch]\ninterval = \"60s\"\n").unwrap_err().to_string();
+        assert!(nothing.contains("shop.toml:2: `watch.interval`: there is nothing to watch"), "{nothing}");
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub struct PullRequest {
     /// `owner/name` of the head; absent where it is gone.
     pub head_repo: Option<String>,
     pub labels: Vec<String>,
+    /// When anything about it changed last, a comment or a push, in whole seconds.
+    pub updated_at: Timestamp,
     /// How many files the forge says have changed; 0 in a list, which does not tell.
     pub changed_files: u64,
 }
@@ -99,6 +101,8 @@ pub enum Polled {
         /// For the next time.
         etag: Option<String>,
         pulls: Vec<PullRequest>,
+        /// Whether these are all: one that is missing may be closed, or beyond what is listed.
+        complete: bool,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 
-use super::{Run, Stopped};
+use super::{LAG, Run, Stopped};
 use crate::api::{Happening, ReviewRequest, Stage};
 use crate::error::Fail;
 use crate::forge::{Forge, PullRequest};
@@ -33,12 +33,13 @@ impl Run<'_> {
     }
 
     /// The commits of a pull request that the forge has told us about: through the working copy where there is one,
-    /// otherwise straight from the forge.
+    /// otherwise straight from the forge. The pull request is another one where there was a push meanwhile; `None` where
+    /// another job has that in hand.
     pub(super) async fn change_of(
         &mut self,
         forge: &dyn Forge,
-        pull: &PullRequest,
-    ) -> Result<(Mirror, Change), Stopped> {
+        mut pull: PullRequest,
+    ) -> Result<Option<(Mirror, Change, PullRequest)>, Stopped> {
         self.review.project = forge.repo().to_owned();
         (self.tell)(Happening::Stage { stage: Stage::Fetch, detail: format!("{}#{}", forge.repo(), pull.number) });
         let source = forge.source().await?;
@@ -46,10 +47,17 @@ impl Run<'_> {
             Some(project) => Mirror::open(self.setting.cache_dir, Repository::open(project).await?).await?,
             None => Mirror::of_remote(self.setting.cache_dir, &source).await?,
         };
-        let base = self.request.base.as_deref().unwrap_or(&pull.base_ref);
-        let change = mirror.pull_request(pull.number, Some(base), Some(&source)).await?;
+        let base = self.request.base.clone().unwrap_or_else(|| pull.base_ref.clone());
+        let mut change = mirror.pull_request(pull.number, Some(&base), Some(&source)).await?;
         if change.head != pull.head_sha {
-            // A push in between; or another repository altogether.
+            // A push in between, or one of the two lags behind.
+            tokio::time::sleep(LAG).await;
+            let Some(now) = self.pull_request(forge, pull.number).await? else { return Ok(None) };
+            pull = now;
+            change = mirror.pull_request(pull.number, Some(&base), Some(&source)).await?;
+        }
+        if change.head != pull.head_sha {
+            // Another repository altogether.
             return Err(anyhow!(
                 Fail::new(format!(
                     "the head of pull request {} is {} for {} and {} for git",
@@ -62,7 +70,7 @@ impl Run<'_> {
             )
             .into());
         }
-        Ok((mirror, change))
+        Ok(Some((mirror, change, pull)))
     }
 }
 

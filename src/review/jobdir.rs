@@ -78,10 +78,20 @@ mod tests {
         files::make_dir(&dead.join("scratch/deep"), 0o700).unwrap();
         files::make_dir(&workspace.join("of-the-user"), 0o700).unwrap();
         std::os::unix::fs::symlink(&living, workspace.join(ulid::Ulid::generate().to_string())).unwrap();
-        assert_eq!(sweep(&workspace, &cage).await.unwrap(), 1);
+        // Other tests fork, and a child holds what we held until it has become another program.
+        let sweep_one = async || {
+            for _ in 0..100 {
+                match sweep(&workspace, &cage).await.unwrap() {
+                    0 => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                    number => return number,
+                }
+            }
+            0
+        };
+        assert_eq!(sweep_one().await, 1);
         assert!(living.exists() && !dead.exists() && workspace.join("of-the-user").exists());
         drop(held);
-        assert_eq!(sweep(&workspace, &cage).await.unwrap(), 1);
+        assert_eq!(sweep_one().await, 1);
         assert!(!living.exists());
     }
 }

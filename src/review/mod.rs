@@ -69,6 +69,9 @@ pub struct Setting<'a> {
     pub store: Option<&'a Store>,
 }
 
+/// For how long the forge may still show the head before a push that it has announced, or git one that the API has.
+const LAG: Duration = Duration::from_secs(2);
+
 /// Told of each thing that happens, in order.
 pub type Sink<'a> = dyn FnMut(Happening) + Send + 'a;
 
@@ -152,6 +155,8 @@ pub async fn run<'a>(
                     review.retry_at_ms = Some(until.as_millisecond());
                     Outcome::Deferred
                 }
+                // A server in trouble says nothing about the change, and is over it some day.
+                Some(ForgeError::Unavailable { .. }) => Outcome::Deferred,
                 _ => Outcome::Failed,
             };
             review.reason = Some(reason(&error));
@@ -176,7 +181,7 @@ impl Run<'_> {
         let (mirror, change, pull) = match (self.request.pr, self.setting.forge) {
             (Some(number), Some(forge)) => {
                 let Some(pull) = self.pull_request(forge, number).await? else { return Ok(()) };
-                let (mirror, change) = self.change_of(forge, &pull).await?;
+                let Some((mirror, change, pull)) = self.change_of(forge, pull).await? else { return Ok(()) };
                 (mirror, change, Some((forge, pull)))
             }
             _ => {
@@ -201,8 +206,6 @@ impl Run<'_> {
 
     /// The pull request as it is now; `None` where another job has it in hand.
     async fn pull_request(&mut self, forge: &dyn Forge, number: u64) -> Result<Option<PullRequest>, Stopped> {
-        /// For how long the forge may still show the head before a push that it has announced.
-        const LAG: Duration = Duration::from_secs(2);
         let mut asked_ms = now_ms();
         let mut pull = forge.pull_request(number).await?;
         if let (Some(head), Some(store)) = (&self.request.head, self.setting.store)

@@ -213,6 +213,7 @@ mod tests {
             from_fork: false,
             head_repo: Some("acme/shop".into()),
             labels: vec![],
+            updated_at: jiff::Timestamp::UNIX_EPOCH,
             changed_files: 1,
         }
     }

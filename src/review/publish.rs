@@ -50,7 +50,7 @@ pub async fn finish(forge: &dyn Forge, posting: &Posting, capped: bool, review: 
             Err(error) => {
                 let how = review.outcome;
                 review.outcome = match error {
-                    ForgeError::RateLimited { .. } => Outcome::Deferred,
+                    ForgeError::RateLimited { .. } | ForgeError::Unavailable { .. } => Outcome::Deferred,
                     _ => Outcome::Failed,
                 };
                 review.reason = Some(format!("{how}, but not published: {error}"));

@@ -1,20 +1,23 @@
 //! The runner's life: take the socket from systemd (or bind it), say that it is ready, answer, work on the queue of
-//! its scope, and leave when it is told to or has nothing to do. Runner and agents are the same code with another
+//! its scope, and leave when it is told to or has nothing to do. An agent that watches a repository has always something
+//! to do. Runner and agents are the same code with another
 //! scope. Knows nothing of unit files or the command line; it speaks `api` and logs to the journal.
 
 mod routes;
 mod server;
 mod socket;
+mod watch;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
+use tokio::sync::watch::Sender;
 
 use crate::agent::AgentName;
 use crate::cage::{Cage, Wish};
@@ -65,9 +68,13 @@ pub struct Shared {
     pub changed: Notify,
     pub connections: AtomicU64,
     pub running: AtomicU64,
-    pub wish: watch::Sender<Wish>,
+    /// Rung when an agent that watches is to look at once.
+    pub look: Notify,
+    pub wish: Sender<Wish>,
+    /// What an agent that watches says of it.
+    watching: Mutex<Option<String>>,
     stopping: AtomicBool,
-    last_use: std::sync::Mutex<Instant>,
+    last_use: Mutex<Instant>,
 }
 
 impl Shared {
@@ -82,23 +89,38 @@ impl Shared {
             changed: Notify::new(),
             connections: AtomicU64::new(0),
             running: AtomicU64::new(0),
-            wish: watch::channel(Wish::GoOn).0,
+            look: Notify::new(),
+            wish: Sender::new(Wish::GoOn),
+            watching: Mutex::new(None),
             stopping: AtomicBool::new(false),
-            last_use: std::sync::Mutex::new(Instant::now()),
+            last_use: Mutex::new(Instant::now()),
         })
     }
 
     /// Something happened: the idle time begins anew.
     fn touch(&self) {
-        *self.last_use.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+        *self.last_use.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn idle_for(&self) -> Duration {
-        self.last_use.lock().unwrap_or_else(std::sync::PoisonError::into_inner).elapsed()
+        self.last_use.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// What `STATUS=` says of the watch; `None` where there is none.
+    fn say_watching(&self, text: Option<String>) {
+        let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        if *watching != text {
+            *watching = text;
+            self.changed.notify_one();
+        }
+    }
+
+    fn watching(&self) -> Option<String> {
+        self.watching.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn is_busy(&self) -> bool {
@@ -158,9 +180,17 @@ pub async fn serve(
 ) -> Result<&'static str> {
     let closing = Arc::new(Notify::new());
     let mut workers = tokio::spawn(worker::work(shared.clone()));
+    let watch = match &shared.scope {
+        Scope::Agent(name) => Some(tokio::spawn(watch::watch(shared.clone(), name.clone()))),
+        Scope::Runner => None,
+    };
     let server = tokio::spawn(server::serve(shared.clone(), listening, closing.clone()));
     let why = stop.await?;
     tracing::info!("stopping: {why}");
+    // What it has seen is written down whole or not at all.
+    if let Some(watch) = watch {
+        watch.abort();
+    }
     notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("stopping")]);
     closing.notify_waiters();
     closing.notify_one();
@@ -189,15 +219,22 @@ async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: Str
             _ = term.recv() => return Ok("told to stop"),
             _ = interrupt.recv() => return Ok("interrupted"),
             _ = hangup.recv() => match shared.host.config() {
-                // Every job reads the configuration anew, so there is nothing to swap.
-                Ok(_) => tracing::info!("the configuration is read anew for the next job"),
+                // Every job and every look reads the configuration anew, so there is nothing to swap.
+                Ok(_) => {
+                    tracing::info!("the configuration is read anew for the next job");
+                    shared.look.notify_one();
+                }
                 Err(error) => tracing::error!("the new configuration is wrong and will fail the next jobs: {error:#}"),
             },
             () = shared.changed.notified() => pulse.reset_immediately(),
             _ = pulse.tick() => {
                 // The store answers, so the process can do its work: that is what the watchdog is to know.
                 let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
-                let status = if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
+                let mut status = if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
+                let watching = shared.watching();
+                if let Some(watching) = &watching {
+                    status = format!("{status}; {watching}");
+                }
                 notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status)]);
                 // The idle time is no part of any unit file: what is written there holds from the next look on.
                 if let Ok(config) = shared.host.config()
@@ -207,7 +244,7 @@ async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: Str
                     pulse = tokio::time::interval(pulse_interval(idle));
                 }
                 let idle_long_enough = may_leave && !idle.is_zero() && shared.idle_for() >= idle;
-                if idle_long_enough && queued + running == 0 && !shared.is_busy() {
+                if idle_long_enough && queued + running == 0 && !shared.is_busy() && watching.is_none() {
                     return Ok(IDLE);
                 }
             }

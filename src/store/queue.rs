@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{COLUMNS, OPEN, Store, append, begin, job_of_row, next_id, now_ms};
 use crate::agent::AgentName;
-use crate::api::{Happening, Job, JobState, ReviewRequest};
+use crate::api::{Happening, Job, JobState, ReviewRequest, Trigger};
 use crate::review::{Outcome, Review};
 
 /// After so many beginnings a job that never ends is given up.
@@ -58,54 +58,10 @@ impl Store {
     /// said only where both name the head; otherwise the head may be another one since it began.
     pub async fn accept(&self, ask: Ask) -> Result<Accepted> {
         self.run(move |connection| {
-            let Ask { agent, request, pull, not_before_ms } = ask;
-            let pull = pull.map(|pull| pull.to_lowercase());
             let transaction = begin(connection)?;
-            if let Some(job) =
-                pull.as_deref().map(|pull| same(&transaction, &agent, pull, &request)).transpose()?.flatten()
-            {
-                // Whoever asks now does not wait for what was put off for the sake of others.
-                if job.deferrals == 0 && not_before_ms < job.not_before_ms {
-                    transaction
-                        .execute("UPDATE jobs SET not_before_ms = ?2 WHERE id = ?1", params![job.id, not_before_ms])?;
-                    transaction.commit()?;
-                }
-                return Ok(Accepted { job, known: true });
-            }
-            let job = Job {
-                id: next_id(),
-                state: JobState::Queued,
-                agent,
-                created_ms: now_ms(),
-                started_ms: None,
-                ended_ms: None,
-                attempts: 0,
-                outcome: None,
-                reason: None,
-                pull,
-                head: request.pr.and(request.head.clone()),
-                not_before_ms,
-                deferrals: 0,
-                request,
-                review: None,
-            };
-            transaction
-                .prepare_cached(
-                    "INSERT INTO jobs (id, agent, state, request, created_ms, pull, head, not_before_ms)
-                     VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7)",
-                )?
-                .execute(params![
-                    job.id,
-                    job.agent.as_ref().map(AgentName::as_str),
-                    serde_json::to_string(&job.request)?,
-                    job.created_ms,
-                    job.pull,
-                    job.head,
-                    job.not_before_ms,
-                ])?;
-            append(&transaction, &job.id, &Happening::Accepted)?;
+            let accepted = accept(&transaction, ask, true)?;
             transaction.commit()?;
-            Ok(Accepted { job, known: false })
+            Ok(accepted)
         })
         .await
         .context("could not write the job down")
@@ -179,7 +135,8 @@ impl Store {
         .await
     }
 
-    /// Whether another job of the same pull request is for this head: waiting, running, or ended with a review.
+    /// Whether another job of the same pull request is for this head: waiting, running (unless it was told to end), or
+    /// ended with a review.
     pub async fn has_job_for(&self, id: &str, head: &str) -> Result<bool> {
         let (id, head) = (id.to_owned(), head.to_owned());
         self.run(move |connection| {
@@ -187,7 +144,7 @@ impl Store {
                 .query_row(
                     "SELECT 1 FROM jobs
                      WHERE pull = (SELECT pull FROM jobs WHERE id = ?1) AND pull IS NOT NULL AND id != ?1 AND head = ?2
-                     AND (state != 'ended' OR outcome IN ('reviewed', 'partial', 'skipped'))",
+                     AND (state != 'ended' AND cancelled = 0 OR outcome IN ('reviewed', 'partial', 'skipped'))",
                     [&id, &head],
                     |_| Ok(()),
                 )
@@ -326,12 +283,137 @@ impl Store {
     }
 }
 
+/// [`Store::accept`] as part of a transaction. `or_running`: a job that runs for this head already will do, too.
+pub(super) fn accept(transaction: &Transaction<'_>, ask: Ask, or_running: bool) -> Result<Accepted> {
+    let Ask { agent, request, pull, not_before_ms } = ask;
+    let pull = pull.map(|pull| pull.to_lowercase());
+    let same = pull.as_deref().map(|pull| same(transaction, &agent, pull, &request, or_running)).transpose()?;
+    if let Some(job) = same.flatten() {
+        // Whoever asks now does not wait for what was put off for the sake of others.
+        if job.deferrals == 0 && not_before_ms < job.not_before_ms {
+            transaction.execute("UPDATE jobs SET not_before_ms = ?2 WHERE id = ?1", params![job.id, not_before_ms])?;
+        }
+        return Ok(Accepted { job, known: true });
+    }
+    let job = Job {
+        id: next_id(),
+        state: JobState::Queued,
+        agent,
+        created_ms: now_ms(),
+        started_ms: None,
+        ended_ms: None,
+        attempts: 0,
+        outcome: None,
+        reason: None,
+        pull,
+        head: request.pr.and(request.head.clone()),
+        not_before_ms,
+        deferrals: 0,
+        request,
+        review: None,
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO jobs (id, agent, state, request, created_ms, pull, head, not_before_ms)
+             VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            job.id,
+            job.agent.as_ref().map(AgentName::as_str),
+            serde_json::to_string(&job.request)?,
+            job.created_ms,
+            job.pull,
+            job.head,
+            job.not_before_ms,
+        ])?;
+    append(transaction, &job.id, &Happening::Accepted)?;
+    Ok(Accepted { job, known: false })
+}
+
+/// What was ended for the sake of a newer head, and what of it the job of that head is to take over.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Superseded {
+    pub ended: Vec<String>,
+    /// [`Trigger::Comment`] where somebody had asked for one of them.
+    pub trigger: Trigger,
+    pub full: bool,
+    pub post: Option<bool>,
+}
+
+/// Ends what is for another head of the pull request than the one that the forge has named at `seen_ms`: at once what
+/// waits in the agent's queue, and what runs is told to. What asked the forge itself since then knows better, and so
+/// does who asks at this host; a job that waits without a head looks for itself once it begins.
+pub(super) fn supersede(
+    transaction: &Transaction<'_>,
+    agent: &AgentName,
+    pull: &str,
+    head: &str,
+    seen_ms: i64,
+) -> Result<Superseded> {
+    let mut found = Superseded::default();
+    for job in open_of_pull(transaction, agent, pull)? {
+        let older: bool = transaction
+            .prepare_cached(
+                "SELECT CASE state WHEN 'queued' THEN created_ms < ?3 ELSE cancelled = 0 AND found_ms < ?3 END
+                 FROM jobs WHERE id = ?1 AND head IS NOT NULL AND head != ?2",
+            )?
+            .query_row(params![job.id, head, seen_ms], |row| Ok(row.get::<_, Option<bool>>(0)?.unwrap_or(false)))
+            .optional()?
+            .unwrap_or(false);
+        if !older {
+            continue;
+        }
+        if job.request.trigger == Trigger::Comment {
+            found.trigger = Trigger::Comment;
+        }
+        found.full |= job.request.full;
+        found.post = job.request.post.or(found.post);
+        match job.state {
+            JobState::Queued => {
+                let reason = "a newer head of the pull request took its place before it began";
+                end(transaction, &job.id, Outcome::Superseded, Some(reason), None)?;
+            }
+            _ => {
+                transaction.execute("UPDATE jobs SET cancelled = 2 WHERE id = ?1", [&job.id])?;
+            }
+        }
+        found.ended.push(job.id);
+    }
+    Ok(found)
+}
+
+/// Ends an agent's jobs of a pull request that is not open any more; those that run are told to end. What somebody at
+/// this host asked for stays.
+pub(super) fn close(transaction: &Transaction<'_>, agent: &AgentName, pull: &str, reason: &str) -> Result<Vec<String>> {
+    let open = open_of_pull(transaction, agent, pull)?;
+    for job in &open {
+        match job.state {
+            JobState::Queued => end(transaction, &job.id, Outcome::Cancelled, Some(reason), None)?,
+            _ => {
+                transaction.execute("UPDATE jobs SET cancelled = 1 WHERE id = ?1 AND cancelled = 0", [&job.id])?;
+            }
+        }
+    }
+    Ok(open.into_iter().map(|job| job.id).collect())
+}
+
+/// An agent's jobs of a pull request that have not ended, but for what somebody at this host asked for.
+fn open_of_pull(transaction: &Transaction<'_>, agent: &AgentName, pull: &str) -> Result<Vec<Job>> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE {OPEN} AND pull = ?2 AND pull IS NOT NULL ORDER BY id");
+    let open: Vec<Job> = transaction
+        .prepare_cached(&sql)?
+        .query_map(params![agent.as_str(), pull], job_of_row)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(open.into_iter().filter(|job| job.request.trigger != Trigger::Manual).collect())
+}
+
 /// The job that does what `request` asks for, if it has not ended.
 fn same(
     transaction: &Transaction<'_>,
     agent: &Option<AgentName>,
     pull: &str,
     request: &ReviewRequest,
+    or_running: bool,
 ) -> Result<Option<Job>> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE {OPEN} AND pull = ?2 AND pull IS NOT NULL ORDER BY id");
     let open: Vec<Job> = transaction
@@ -339,7 +421,8 @@ fn same(
         .query_map(params![agent.as_ref().map(AgentName::as_str), pull], job_of_row)?
         .collect::<rusqlite::Result<_>>()?;
     Ok(open.into_iter().find(|job| {
-        job.request == *request && (job.state == JobState::Queued || request.head.is_some() && job.head == request.head)
+        job.request == *request
+            && (job.state == JobState::Queued || or_running && request.head.is_some() && job.head == request.head)
     }))
 }
 

@@ -57,8 +57,8 @@ fn look(repository: &Path, pairs: &[(&str, &str)], next: &AtomicUsize) -> Tally 
         let mirror = Mirror::open(cache.path(), Repository::open(repository).await.unwrap()).await.unwrap();
         while let Some((head, base)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let change = Change {
-                rules: (*base).to_owned(),
                 base: (*base).to_owned(),
+                rules: (*base).to_owned(),
                 head: (*head).to_owned(),
                 subject: (*head).to_owned(),
             };

@@ -1,6 +1,7 @@
 //! A GitHub for tests: remembers what is posted, refuses what GitHub refuses, serves the repository to git, and fails
 //! in the ways that GitHub does where a test asks for it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,6 +13,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
@@ -49,6 +51,12 @@ impl Fault {
 }
 
 pub struct State {
+    pub number: u64,
+    pub open: bool,
+    pub draft: bool,
+    pub labels: Vec<String>,
+    /// When anything about it changed last.
+    pub updated: Timestamp,
     pub head: String,
     pub base: String,
     /// What else is different about the pull request: whole keys of it.
@@ -73,8 +81,12 @@ pub struct State {
     /// Authorization of each request for the repository itself.
     pub git: Vec<Option<String>>,
     pub git_root: Option<PathBuf>,
+    /// How often a summary was written that does not name the present head.
+    pub late_summaries: usize,
     /// Who may write to the repository.
     pub writers: Vec<String>,
+    /// Comment and content of each reaction.
+    pub reactions: Vec<(u64, String)>,
     /// Comments whose conversation is resolved, and by whom.
     pub resolved: Vec<(u64, Value)>,
     /// GitHub's examples, by kind: what ours lack is taken from them.
@@ -85,37 +97,21 @@ pub struct State {
 #[derive(Clone)]
 pub struct Fake {
     pub url: String,
+    /// Pull request 42, and all that is of the repository as a whole.
     state: Arc<Mutex<State>>,
+    /// Pull requests besides 42.
+    others: Arc<Mutex<BTreeMap<u64, State>>>,
 }
 
 impl Fake {
     pub async fn start() -> Fake {
-        let state = State {
-            head: "a".repeat(40),
-            base: "b".repeat(40),
-            pull: json!({}),
-            files: vec![],
-            user: json!({ "id": 77, "login": "review-bot", "type": "User" }),
-            repo: json!({ "id": 5, "full_name": REPO, "private": true, "permissions": { "pull": true, "push": true } }),
-            issue_comments: vec![],
-            review_comments: vec![],
-            reviews: vec![],
-            statuses: vec![],
-            faults: vec![],
-            moves: None,
-            page: 100,
-            log: vec![],
-            not_modified: 0,
-            git: vec![],
-            git_root: None,
-            writers: vec![],
-            resolved: vec![],
-            examples: Value::Null,
-            next: 1000,
-        };
+        let state = State::new(42);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let fake =
-            Fake { url: format!("http://{}", listener.local_addr().unwrap()), state: Arc::new(Mutex::new(state)) };
+        let fake = Fake {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            state: Arc::new(Mutex::new(state)),
+            others: Arc::default(),
+        };
         let served = fake.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -140,6 +136,12 @@ impl Fake {
 
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// A pull request besides 42, to look at or to change; it is made where it is not there yet.
+    pub fn other<T>(&self, number: u64, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut others = self.others.lock().unwrap();
+        change(others.entry(number).or_insert_with(|| State::new(number)))
     }
 
     /// Answers are from now on as complete as GitHub's, by the examples of its API description.
@@ -190,8 +192,30 @@ impl Fake {
         if let Some(fault) = fault.as_ref().filter(|fault| !fault.done_first) {
             return reply(fault.status, &fault.headers, &fault.body);
         }
-        let (status, headers, body) =
-            state.handle(parts.method.as_str(), path, &query, &body, header("if-none-match").as_deref());
+        let (method, etag) = (parts.method.as_str(), header("if-none-match"));
+        let mut others = self.others.lock().unwrap();
+        let (status, headers, body) = match (method, path) {
+            ("GET", "/repos/acme/shop/pulls") => {
+                let mut open: Vec<&State> = others.values().chain([&*state]).filter(|pull| pull.open).collect();
+                open.sort_by_key(|pull| std::cmp::Reverse(pull.updated));
+                let pulls: Vec<Value> = open.into_iter().map(State::pull).collect();
+                let (status, mut headers, body) = state.paged("pull-request-simple", &pulls, &query);
+                let tag = format!("W/\"{:x}\"", hash(&body.to_string()));
+                headers.push(("etag", tag.clone()));
+                match etag {
+                    Some(etag) if etag == tag => (304, headers, Value::Null),
+                    _ => (status, headers, body),
+                }
+            }
+            ("POST", "/graphql") => {
+                let number = body["variables"]["number"].as_u64().unwrap();
+                (200, vec![], others.get(&number).unwrap_or(&*state).threads(&body))
+            }
+            _ => {
+                let (pull, path) = addressed(&mut state, &mut others, path);
+                pull.handle(method, &path, &query, &body, etag.as_deref())
+            }
+        };
         match fault {
             Some(fault) => reply(fault.status, &fault.headers, &fault.body),
             None => reply(status, &headers, &body),
@@ -254,14 +278,72 @@ impl Fake {
     }
 }
 
+/// The pull request that a path is about, and the path as that of 42.
+fn addressed<'a>(main: &'a mut State, others: &'a mut BTreeMap<u64, State>, path: &str) -> (&'a mut State, String) {
+    let mut words: Vec<&str> = path.split('/').collect();
+    let number = match words[..] {
+        ["", "repos", "acme", "shop", "issues", "comments", id] => {
+            others.values().find(|pull| at(&pull.issue_comments, id).is_some()).map(|pull| pull.number)
+        }
+        ["", "repos", "acme", "shop", "pulls" | "issues", number, ..] => number.parse().ok(),
+        _ => None,
+    };
+    match number.and_then(|number| others.get_mut(&number)) {
+        Some(pull) => {
+            if words[5] != "comments" {
+                words[5] = "42";
+            }
+            (pull, words.join("/"))
+        }
+        None => (main, path.to_owned()),
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 type Handled = (u16, Vec<(&'static str, String)>, Value);
 
 impl State {
+    fn new(number: u64) -> State {
+        State {
+            number,
+            open: true,
+            draft: false,
+            labels: vec![],
+            updated: Timestamp::now(),
+            head: "a".repeat(40),
+            base: "b".repeat(40),
+            pull: json!({}),
+            files: vec![],
+            user: json!({ "id": 77, "login": "review-bot", "type": "User" }),
+            repo: json!({ "id": 5, "full_name": REPO, "private": true, "permissions": { "pull": true, "push": true } }),
+            issue_comments: vec![],
+            review_comments: vec![],
+            reviews: vec![],
+            statuses: vec![],
+            faults: vec![],
+            moves: None,
+            page: 100,
+            log: vec![],
+            not_modified: 0,
+            git: vec![],
+            git_root: None,
+            late_summaries: 0,
+            writers: vec![],
+            reactions: vec![],
+            resolved: vec![],
+            examples: Value::Null,
+            next: number * 100_000,
+        }
+    }
+
     fn handle(&mut self, method: &str, path: &str, query: &str, body: &Value, etag: Option<&str>) -> Handled {
         let ok = |value| (200, vec![], value);
-        if (method, path) == ("POST", "/graphql") {
-            return ok(self.threads(body));
-        }
         let Some(rest) = path.strip_prefix("/repos/acme/shop/") else {
             if path == "/repos/acme/shop" {
                 return ok(self.repo.clone());
@@ -279,7 +361,7 @@ impl State {
                     }
                 }
                 let pull = self.pull();
-                let tag = format!("W/\"{}{}\"", self.head, self.pull.to_string().len());
+                let tag = format!("W/\"{:x}\"", hash(&pull.to_string()));
                 if etag == Some(&tag) {
                     self.not_modified += 1;
                     return (304, vec![("etag", tag)], Value::Null);
@@ -293,7 +375,24 @@ impl State {
             ("GET", ["pulls", "42", "comments"]) => {
                 self.paged("pull-request-review-comment", &self.review_comments, query)
             }
-            ("GET", ["issues", "42", "comments"]) => self.paged("issue-comment", &self.issue_comments, query),
+            ("GET", ["issues", "42", "comments"]) => {
+                let since = query.split('&').find_map(|pair| pair.strip_prefix("since="));
+                let said = |comment: &&Value| since.is_none_or(|since| comment["updated_at"].as_str() >= Some(since));
+                let some: Vec<Value> = self.issue_comments.iter().filter(said).cloned().collect();
+                self.paged("issue-comment", &some, query)
+            }
+            ("GET", ["collaborators", who, "permission"]) => {
+                let permission = if self.writers.iter().any(|writer| writer == who) { "write" } else { "read" };
+                ok(json!({ "permission": permission, "role_name": permission, "user": null }))
+            }
+            ("POST", ["issues", "comments", id, "reactions"]) => {
+                let reaction = (id.parse().unwrap(), body["content"].as_str().unwrap().to_owned());
+                if self.reactions.contains(&reaction) {
+                    return ok(json!({ "id": 1 }));
+                }
+                self.reactions.push(reaction);
+                (201, vec![], json!({ "id": 1 }))
+            }
             ("GET", ["pulls", "42", "reviews"]) => {
                 // What is pending is seen by its author alone.
                 let me = &self.user["id"];
@@ -323,7 +422,9 @@ impl State {
                 }
             }
             ("POST", ["issues", "42", "comments"]) => {
-                let comment = self.posted(body["body"].as_str().unwrap(), "issuecomment");
+                let text = body["body"].as_str().unwrap();
+                self.late_summaries += usize::from(!text.contains(&self.head));
+                let comment = self.posted(text, "issuecomment");
                 self.issue_comments.push(comment.clone());
                 (201, vec![], self.full("issue-comment", &comment))
             }
@@ -332,6 +433,8 @@ impl State {
                     (403, vec![], json!({ "message": "Must have admin rights" }))
                 }
                 Some(at) => {
+                    let text = body["body"].as_str().unwrap();
+                    self.late_summaries += usize::from(!text.contains(&self.head));
                     self.issue_comments[at]["body"] = body["body"].clone();
                     ok(self.full("issue-comment", &self.issue_comments[at]))
                 }
@@ -347,10 +450,6 @@ impl State {
                 }
                 None => missing(),
             },
-            ("GET", ["collaborators", who, "permission"]) => {
-                let permission = if self.writers.iter().any(|writer| writer == who) { "write" } else { "read" };
-                ok(json!({ "permission": permission, "role_name": permission, "user": null }))
-            }
             ("POST", ["statuses", sha]) => {
                 let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
                 let known = ["error", "failure", "pending", "success"].contains(&text("state").as_str());
@@ -367,7 +466,10 @@ impl State {
     /// Conversations, which only the graph knows.
     fn threads(&self, body: &Value) -> Value {
         let asked = &body["variables"];
-        assert_eq!((&asked["owner"], &asked["name"], &asked["number"]), (&"acme".into(), &"shop".into(), &42.into()));
+        assert_eq!(
+            (&asked["owner"], &asked["name"], &asked["number"]),
+            (&"acme".into(), &"shop".into(), &self.number.into())
+        );
         let first = self.review_comments.iter().filter(|comment| comment["in_reply_to_id"].is_null());
         let nodes: Vec<Value> = first
             .map(|comment| {
@@ -395,7 +497,9 @@ impl State {
     fn pull(&self) -> Value {
         let repo = json!({ "id": 5, "full_name": REPO });
         let mut pull = json!({
-            "number": 42, "title": "add a login", "draft": false, "state": "open", "body": null, "mergeable": null,
+            "number": self.number, "title": "add a login", "draft": self.draft, "body": null, "mergeable": null,
+            "state": if self.open { "open" } else { "closed" }, "updated_at": text(self.updated),
+            "labels": self.labels.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
             "user": { "id": 3, "login": "alice", "type": "User" }, "changed_files": self.files.len(),
             "head": { "ref": "topic", "sha": self.head, "repo": repo },
             "base": { "ref": "main", "sha": self.base, "repo": repo },
@@ -446,6 +550,7 @@ impl State {
             self.review_comments.push(comment);
         }
         let mut review = self.posted(body["body"].as_str().unwrap(), "pullrequestreview");
+        review["commit_id"] = body["commit_id"].clone();
         review["state"] = if body["event"] == "COMMENT" { "COMMENTED".into() } else { "PENDING".into() };
         self.reviews.push(review.clone());
         (200, vec![], self.full("pull-request-review", &review))
@@ -494,9 +599,15 @@ impl State {
     pub fn posted(&mut self, body: &str, kind: &str) -> Value {
         self.next += 1;
         let url = format!("https://github.example/{REPO}/pull/42#{kind}-{}", self.next);
-        let now = "2026-11-24T08:00:00Z";
-        json!({ "id": self.next, "user": self.user, "body": body, "html_url": url, "created_at": now })
+        self.updated = Timestamp::now();
+        let now = text(self.updated);
+        json!({ "id": self.next, "user": self.user, "body": body, "html_url": url, "created_at": now, "updated_at": now })
     }
+}
+
+/// As GitHub writes a time: in whole seconds.
+pub fn text(time: Timestamp) -> String {
+    format!("{time:.0}")
 }
 
 fn full(example: &Value, ours: &Value) -> Value {

@@ -11,4 +11,5 @@ mod review;
 mod rounds;
 #[path = "../support/mod.rs"]
 mod support;
+mod watch;
 mod workflow;

@@ -270,7 +270,12 @@ async fn rules_for_paths_reach_the_engine_the_budget_and_the_judge() {
     assert_eq!(review.receipt.notes, ["left out 1 finding below `medium`"]);
     let bundle = std::fs::read_to_string(world.dir.path().join("bundle.json")).unwrap();
     let bundle: Value = serde_json::from_str(&bundle).unwrap();
-    assert_eq!(bundle["instructions"], "Be brief.\n\nFor files that match `*.py`:\nMind the types.");
+    let instructions = bundle["instructions"].as_str().unwrap();
+    assert!(instructions.contains("===== skill code-reviewer ====="), "{instructions}");
+    assert!(
+        instructions.ends_with("=====\n\nBe brief.\n\nFor files that match `*.py`:\nMind the types."),
+        "{instructions}"
+    );
 }
 
 #[tokio::test]

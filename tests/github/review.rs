@@ -270,6 +270,44 @@ async fn a_rate_limit_defers_at_the_start_and_at_the_end() {
 }
 
 #[tokio::test]
+async fn a_forge_in_trouble_defers_and_blames_nobody() {
+    let world = World::new().await;
+    for _ in 0..3 {
+        world.fake.fault(Fault::new("GET", "/pulls/42", 502));
+    }
+    let review = world.post().await;
+    assert_eq!((review.outcome, review.retry_at_ms), (Outcome::Deferred, None), "{:?}", review.reason);
+    assert_eq!(world.states(), [""; 0]);
+    for _ in 0..3 {
+        world.fake.fault(Fault::new("GET", "/pulls/42/files", 502));
+    }
+    let review = world.post().await;
+    assert_eq!(review.outcome, Outcome::Deferred);
+    assert!(review.reason.unwrap().starts_with("reviewed, but not published: "));
+    assert_eq!(world.states(), ["pending", "pending"]);
+    assert_eq!(world.post().await.outcome, Outcome::Reviewed);
+}
+
+#[tokio::test]
+async fn a_push_while_git_fetches_is_followed() {
+    let world = World::new().await;
+    let old = world.fake.state().head.clone();
+    world.push("import requests\n\n\ndef fetch(url):\n    return requests.put(url, verify=False)\n");
+    let new = std::mem::replace(&mut world.fake.state().head, old.clone());
+    world.fake.state().moves = Some((1, new.clone()));
+    let review = world.post().await;
+    assert_eq!(
+        (review.outcome, review.receipt.head_sha.as_ref()),
+        (Outcome::Reviewed, Some(&new)),
+        "{:?}",
+        review.reason
+    );
+    let state = world.fake.state();
+    let said: Vec<(&str, &str)> = state.statuses.iter().map(|(sha, state, _)| (sha.as_str(), state.as_str())).collect();
+    assert_eq!(said, [(new.as_str(), "pending"), (new.as_str(), "success")]);
+}
+
+#[tokio::test]
 async fn a_token_that_may_not_post_is_found_before_the_engine_runs() {
     let world = World::new().await.with_engine("touch \"$(dirname \"$0\")/ran\"");
     let sha = world.fake.state().head.clone();

@@ -7,10 +7,11 @@ use anyhow::{Result, bail};
 use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::cli::Changing;
-use crate::config::{self, AgentFile, EngineName, Percent, Size, Source};
+use crate::config::{self, Agent, AgentFile, EngineName, MIN_WATCH, Percent, Size, Source, Span};
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::files;
+use crate::forge::github::{TOKEN, credentials};
 use crate::git::Repository;
 use crate::host::Host;
 use crate::install::Manifest;
@@ -39,6 +40,14 @@ pub struct Args {
     /// The engine that reviews this project
     #[arg(long, value_enum)]
     engine: Option<EngineName>,
+    /// Review new heads of the repository's pull requests, looking for them at this interval, such as 60s
+    ///
+    /// The reviews are published; `--no-post` keeps them here.
+    #[arg(long, value_name = "INTERVAL", requires = "repo")]
+    watch: Option<Span>,
+    /// Do not publish what `--watch` reviews
+    #[arg(long, requires = "watch")]
+    no_post: bool,
     #[command(flatten)]
     pub changing: Changing,
 }
@@ -69,6 +78,10 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
             Fail::new(format!("agent `{}` has this working copy already", other.name))
                 .hint(format!("`cicdctl agent show {}` shows it", other.name))
         );
+    }
+    if agents.iter().any(|other| other.name != name && other.watches().is_some() && other.watches() == agent.watches())
+    {
+        host.ui.warn("another agent watches this repository, too; each change will be reviewed by both");
     }
     agents.retain(|other| other.name != name);
     agents.push(agent.clone());
@@ -105,8 +118,29 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         host.ui.say(&format!("  project        {}", path.display()));
     }
     host.ui.say(&format!("  undo           cicdctl agent remove {name}"));
-    host.ui.say("Next: `cicdctl review HEAD~1..HEAD` in the working copy, then `cicdctl status`.");
+    match agent.watches() {
+        Some(repo) => {
+            host.ui.say(&format!("  watches        {repo}, {}", published(&agent)));
+            host.ui.say(&next_for_watch(host, &agent));
+        }
+        None => host.ui.say("Next: `cicdctl review HEAD~1..HEAD` in the working copy, then `cicdctl status`."),
+    }
     Ok(Exit::Done)
+}
+
+fn published(agent: &Agent) -> &'static str {
+    if agent.config.review.post { "and publishes its reviews" } else { "and publishes nothing" }
+}
+
+/// Without a token nothing is seen, and nobody would know before the first push.
+fn next_for_watch(host: &Host, agent: &Agent) -> String {
+    match credentials::find(host, &agent.config.forge.github) {
+        Ok(Some(_)) => "Next: push to a pull request, then `cicdctl status`. What is open already is not reviewed; \
+                        `[watch] backlog = true` changes that."
+            .into(),
+        Ok(None) => format!("Next: `cicdctl secret set {TOKEN}`; without a token it sees nothing."),
+        Err(error) => format!("It sees nothing yet: {}", crate::review::reason(&error)),
+    }
 }
 
 async fn start(host: &Host, manager: &crate::systemd::Manager, name: &AgentName) -> Result<()> {
@@ -143,9 +177,16 @@ async fn file_text(args: &Args, name: &AgentName) -> Result<String> {
     if let Some(engine) = args.engine {
         file.review.insert("engine".into(), engine.as_str().into());
     }
+    if let Some(watch) = args.watch {
+        if watch < MIN_WATCH {
+            bail!(Fail::usage(format!("`--watch {watch}` is too often; write {MIN_WATCH} or more")));
+        }
+        file.watch.insert("interval".into(), watch.to_string().into());
+        file.review.insert("post".into(), (!args.no_post).into());
+    }
     Ok(format!(
         "# Agent `{name}` of cicdctl. After a change: `cicdctl apply`.\n\
-         # [limits], [job], [review] and [engine.*] are laid over those of config.toml.\n\n{}",
+         # [limits], [job], [review], [engine.*] and [watch] are laid over those of config.toml.\n\n{}",
         toml::to_string(&file)?
     ))
 }

@@ -8,6 +8,7 @@ use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
+use crate::store::Store;
 use crate::systemd::Verb;
 
 /// Remove an agent with its configuration, unit and workspace
@@ -49,6 +50,12 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         manager.reset_failed(&name.service()).await;
         manager.disable(&[&name.service(), &name.socket()]).await?;
         files::remove_tree(&host.paths.agent_state(name))?;
+    }
+    if host.paths.store().exists() {
+        let store = Store::open(&host.paths.store())?;
+        for agent in &chosen {
+            store.forget_watches(&agent.name).await?;
+        }
     }
     converge::apply(host, &plan, &mut manifest, &manager).await?;
     // Last, so that an agent whose removal was ended half-way is still there to be removed.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::command::status;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 
@@ -18,8 +19,9 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let agent = host.known_agent(&name, &config)?;
     let manager = host.manager().await?;
     let (service, socket) = (manager.state(&name.service()).await?, manager.state(&name.socket()).await?);
+    let watch = status::watch_of(host, &agent).await?;
     if host.ui.json {
-        let value = serde_json::json!({"agent": agent, "review": agent.config.review, "job": agent.config.job, "service": service, "socket": socket});
+        let value = serde_json::json!({"agent": agent, "review": agent.config.review, "job": agent.config.job, "watch": watch, "service": service, "socket": socket});
         host.ui.data_json(&value)?;
         return Ok(Exit::Done);
     }
@@ -27,9 +29,12 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".into());
     let rows = [
         ("agent", name.to_string()),
-        ("state", crate::command::status::word(Some(&service), Some(&socket)).to_owned()),
+        ("state", status::word(Some(&service), Some(&socket)).to_owned()),
         ("project", or_dash(agent.path.as_ref().map(|path| path.display().to_string()))),
         ("repository", or_dash(agent.repo.clone())),
+        ("watch", or_dash(watch.as_ref().map(status::Watching::in_words))),
+        ("last trouble", or_dash(watch.as_ref().and_then(status::Watching::last_failure))),
+        ("published", if agent.config.review.post { "yes" } else { "only where it is asked for" }.to_owned()),
         ("engine", agent.config.review.engine.as_str().to_owned()),
         ("cpu", or_dash(limits.cpu.map(|cpu| cpu.to_string()))),
         ("memory", or_dash(limits.memory.map(|memory| memory.to_string()))),
@@ -45,7 +50,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         ("socket", host.paths.agent_socket(&name).display().to_string()),
         ("file", host.paths.agent_file(&name).display().to_string()),
     ];
-    let text: String = rows.iter().map(|(key, value)| format!("{key:12}{value}\n")).collect();
+    let text: String = rows.iter().map(|(key, value)| format!("{key:13}{value}\n")).collect();
     host.ui.data(&text)?;
     Ok(Exit::Done)
 }

@@ -76,7 +76,7 @@ impl GitHub {
         credentials: Credentials,
     ) -> anyhow::Result<GitHub> {
         let api = credentials::api_url(host, config)?;
-        Ok(GitHub::by_way_of(credentials::proxy(host), api, repo, credentials)?)
+        Ok(GitHub::by_way_of(credentials::proxy(host), api, repo, credentials)?.with_pace(config.write_pause.0))
     }
 
     /// `repo` is `owner/name`.

@@ -1,5 +1,6 @@
 //! Pull requests and their files, as GitHub tells of them.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::client::PER_PAGE;
@@ -29,6 +30,7 @@ struct Wire {
     labels: Vec<Label>,
     #[serde(default)]
     changed_files: u64,
+    updated_at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -81,12 +83,13 @@ impl GitHub {
         let Some((pulls, etag)) = self.client.pages_if_changed::<Wire>(&path, etag, MAX_OPEN_PAGES).await? else {
             return Ok(Polled::Unchanged);
         };
+        let listed = pulls.len();
         // One that cannot be read must not hide the others.
         let pulls = pulls.into_iter().filter_map(|pull| {
             let number = pull.number;
             pull.checked().map_err(|error| tracing::warn!("leaving pull request {number} out: {error}")).ok()
         });
-        Ok(Polled::Changed { etag, pulls: pulls.collect() })
+        Ok(Polled::Changed { etag, pulls: pulls.collect(), complete: listed < MAX_OPEN_PAGES * PER_PAGE })
     }
 
     pub(super) async fn files(&self, pull: &PullRequest) -> Result<Vec<ChangedFile>> {
@@ -149,7 +152,7 @@ fn lacks_patches(files: &[File]) -> bool {
 
 impl Wire {
     fn checked(self) -> Result<PullRequest> {
-        let Wire { number, title, draft, state, user, head, base, labels, changed_files } = self;
+        let Wire { number, title, draft, state, user, head, base, labels, changed_files, updated_at } = self;
         let sha = |sha: String| {
             let valid = matches!(sha.len(), 40 | 64) && sha.chars().all(|c| c.is_ascii_hexdigit());
             if valid {
@@ -176,6 +179,7 @@ impl Wire {
             from_fork: head.repo.is_none() || of(&head.repo) != of(&base.repo),
             head_repo: head.repo.map(|repo| repo.full_name).filter(|name| crate::config::is_repo(name)),
             labels: labels.into_iter().map(|label| label.name).collect(),
+            updated_at,
             changed_files,
         })
     }
