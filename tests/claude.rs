@@ -124,6 +124,9 @@ fn bundle() -> Bundle {
                 }],
             }],
         },
+        others: vec![],
+        open: vec![],
+        session: None,
     }
 }
 
@@ -194,6 +197,8 @@ async fn review_with(
         program,
         version: None,
         refute: false,
+        chunk: 120 << 10,
+        parallel: 3,
         model: Some("claude-sonnet-5-5".to_owned()),
         max_turns: 10,
         max_budget_usd: 2.0,

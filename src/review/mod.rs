@@ -274,6 +274,9 @@ impl Run<'_> {
                 base_sha: change.base.clone(),
                 head_sha: change.head.clone(),
                 instructions: config.review.instructions.clone(),
+                others: Vec::new(),
+                open: Vec::new(),
+                session: None,
                 diff: plan.seen,
             },
             engine_home: self.setting.engine_home.to_owned(),
@@ -317,6 +320,7 @@ impl Run<'_> {
         review.receipt.engine = Some(report.used);
         review.receipt.notes.extend(report.notes);
         review.receipt.notes.extend(judged.notes);
+        engine::unseen(&mut review.receipt, &report.unseen);
         (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
         Ok(())
     }

@@ -9,10 +9,14 @@
 //! - `--max-turns 0` means no limit.
 //!
 //! [`prompt`] writes what it reads, [`stream`] understands what it writes, [`refute`] decides what a second look is given
-//! and what comes of it, and this file starts it.
+//! and what comes of it, and this file starts it. A change that is too large for one call is cut by [`chunks`] and read by
+//! several in [`parallel`]; one that is not goes on with the conversation of its pull request in [`session`].
 
+mod chunks;
+mod parallel;
 mod prompt;
 mod refute;
+mod session;
 mod stream;
 
 use std::ffi::OsString;
@@ -31,6 +35,7 @@ use crate::finding::{Category, Severity};
 use crate::quantity::count;
 use crate::review::EngineUsed;
 use refute::Suspect;
+use session::{Keep, Trouble};
 use stream::Stream;
 
 /// Flags that older versions lack, and what is lost without them. The others are accepted by all versions since 2.1.197,
@@ -59,7 +64,15 @@ pub async fn run(
     let began = Instant::now();
     let probe = Probe::of(spec, workplace, redactor).await?;
     let call = Call { spec, workplace, redactor, probe: &probe, instructions: None, began };
-    first_and_second_look(call, bundle, events).await.map_err(|error| match &error.used {
+    let mut started = false;
+    // Each call says that it has started.
+    let mut events = |progress| {
+        let again = matches!(progress, Progress::Started { .. }) && std::mem::replace(&mut started, true);
+        if !again {
+            events(progress);
+        }
+    };
+    first_and_second_look(call, bundle, &mut events).await.map_err(|error| match &error.used {
         Some(_) => error,
         None => error.having_used(used_nothing(&probe)),
     })
@@ -72,16 +85,17 @@ async fn first_and_second_look(
 ) -> Result<EngineReport, EngineError> {
     let Call { spec, workplace, probe, .. } = call;
     check_pin(spec.version.as_deref(), probe.version.as_deref())?;
-    let prompt = prompt::review(bundle)?;
     if !bundle.instructions.trim().is_empty() {
         let file = workplace.scratch.join("instructions.txt");
         std::fs::write(&file, &bundle.instructions)
             .map_err(|error| failed(format!("could not write `{}`: {error}", file.display())))?;
         call.instructions = Some(file);
     }
-    let stream = Stream::new(&workplace.checkout, probe.version.clone());
-    let (stream, ended) = call.make(prompt, spec.max_budget_usd, &schema(), stream, events).await?;
-    let mut report = stream.outcome(ended.end, &ended.stderr, now())?;
+    let chunks = chunks::pack(&bundle.diff.files, spec.chunk);
+    let mut report = match chunks.len() {
+        0 | 1 => session::review(&call, bundle, events).await?,
+        _ => parallel::review(&call, bundle, &chunks, events).await?,
+    };
     report.notes.extend(
         probe
             .missing
@@ -143,13 +157,7 @@ async fn verdicts(
     events: &mut dyn FnMut(Progress),
 ) -> Result<(Value, EngineUsed), EngineError> {
     let prompt = prompt::refute(bundle, suspects)?;
-    let stream = Stream::new(&call.workplace.checkout, call.probe.version.clone());
-    let mut events = |progress| {
-        if !matches!(progress, Progress::Started { .. }) {
-            events(progress);
-        }
-    };
-    let (stream, ended) = call.make(prompt, budget, &refute::schema(), stream, &mut events).await?;
+    let (stream, ended) = call.make(prompt, budget, &refute::schema(), Keep::Nothing, events).await?;
     stream.plain_outcome(ended.end, &ended.stderr, now())
 }
 
@@ -165,6 +173,18 @@ fn add(used: &mut EngineUsed, more: EngineUsed) {
     used.input_tokens = sum(used.input_tokens, more.input_tokens);
     used.output_tokens = sum(used.output_tokens, more.output_tokens);
     used.cost_usd = sum(used.cost_usd, more.cost_usd);
+}
+
+/// An error of the last of several runs.
+fn also_used(error: EngineError, more: EngineUsed) -> EngineError {
+    let used = match error.used.as_deref().cloned() {
+        Some(mut used) => {
+            add(&mut used, more);
+            used
+        }
+        None => more,
+    };
+    error.having_used(used)
 }
 
 fn used_nothing(probe: &Probe) -> EngineUsed {
@@ -206,20 +226,38 @@ impl Call<'_> {
         Duration::from_secs(left.as_secs_f64().ceil() as u64)
     }
 
+    /// Asks for a review; an error here means that nothing was asked.
+    async fn look(
+        &self,
+        prompt: String,
+        budget_usd: f64,
+        keep: Keep,
+        events: &mut dyn FnMut(Progress),
+    ) -> Result<Look, EngineError> {
+        let (stream, ended) = self.make(prompt, budget_usd, &schema(), keep, events).await?;
+        let trouble = stream.trouble(ended.end, &ended.stderr).filter(|trouble| match keep {
+            Keep::Nothing => false,
+            Keep::Begin(_) => *trouble == Trouble::Taken,
+            Keep::Resume(_) => *trouble != Trouble::Taken,
+        });
+        Ok(Look { end: stream.outcome(ended.end, &ended.stderr, now()), trouble })
+    }
+
     /// Runs Claude Code once; what it wrote to standard error is cleaned of the key.
     async fn make(
         &self,
         prompt: String,
         budget_usd: f64,
         schema: &Value,
-        mut stream: Stream,
+        keep: Keep,
         events: &mut dyn FnMut(Progress),
     ) -> Result<(Stream, Ended), EngineError> {
         let Call { spec, workplace, redactor, probe, instructions, .. } = self;
+        let mut stream = Stream::new(&workplace.checkout, probe.version.clone());
         let ended = process::run(
             Program {
                 path: spec.program.clone(),
-                args: arguments(spec, probe, instructions.as_deref(), budget_usd, schema),
+                args: arguments(spec, probe, instructions.as_deref(), budget_usd, schema, keep),
                 env: environment(spec, workplace),
                 cwd: workplace.checkout.clone(),
                 stdin: prompt.into_bytes(),
@@ -234,9 +272,27 @@ impl Call<'_> {
     }
 }
 
+/// What came of one call for a review.
+struct Look {
+    end: Result<EngineReport, EngineError>,
+    /// Where it came to nothing for its session.
+    trouble: Option<Trouble>,
+}
+
+impl Look {
+    fn used(self) -> EngineUsed {
+        match self.end {
+            Ok(report) => report.used,
+            Err(error) => error.used.map(|used| *used).unwrap_or_default(),
+        }
+    }
+}
+
 /// What the installed program can do, by its own account.
 struct Probe {
     version: Option<String>,
+    /// It can be told not to send the system prompt of a session's first call again.
+    takes_new_instructions: bool,
     present: Vec<OsString>,
     missing: Vec<(&'static str, &'static str)>,
 }
@@ -249,15 +305,17 @@ impl Probe {
     }
 
     fn read(version: &str, help: &str) -> Self {
+        // At the start of a line stands the option itself; elsewhere it is only mentioned.
+        let knows = |flag: &str| help.lines().any(|line| line.split_whitespace().next() == Some(flag));
         let mut probe = Probe {
+            takes_new_instructions: knows("--system-prompt-snapshot"),
             // "2.1.330 (Claude Code)"
             version: version.split_whitespace().next().map(str::to_owned),
             present: Vec::new(),
             missing: Vec::new(),
         };
         for (flag, value, loss) in OPTIONAL {
-            // At the start of a line stands the option itself; elsewhere it is only mentioned.
-            if help.lines().any(|line| line.split_whitespace().next() == Some(flag)) {
+            if knows(flag) {
                 probe.present.push(flag.into());
                 probe.present.extend(value.map(OsString::from));
             } else {
@@ -303,13 +361,25 @@ fn arguments(
     instructions: Option<&Path>,
     budget_usd: f64,
     schema: &Value,
+    keep: Keep,
 ) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["-p".into()];
     args.extend(probe.present.iter().cloned());
     let mut add = |flags: &[&str]| args.extend(flags.iter().map(OsString::from));
     add(&["--setting-sources", "", "--strict-mcp-config", "--disable-slash-commands"]);
     add(&["--tools", "Read,Grep,Glob", "--disallowedTools", "Read(./.git/**)"]);
-    add(&["--permission-mode", "dontAsk", "--no-session-persistence"]);
+    add(&["--permission-mode", "dontAsk"]);
+    match keep {
+        Keep::Nothing => add(&["--no-session-persistence"]),
+        Keep::Begin(id) => add(&["--session-id", &id.to_string()]),
+        Keep::Resume(id) => {
+            add(&["--resume", &id.to_string()]);
+            // Without it the old instructions are sent; those are the same, as a session ends with its terms.
+            if probe.takes_new_instructions {
+                add(&["--system-prompt-snapshot", "off"]);
+            }
+        }
+    }
     // Partial messages are skipped by the parser; without them nothing is written while a long answer streams, and
     // the idle deadline could not tell that from a hang.
     add(&["--output-format", "stream-json", "--verbose", "--include-partial-messages"]);
@@ -389,6 +459,8 @@ fn schema() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
     use crate::engine::ErrorKind;
     use crate::engine::tests::{bundle, workplace};
@@ -400,6 +472,8 @@ mod tests {
             program: "/opt/claude".into(),
             version: None,
             refute: true,
+            chunk: 120 << 10,
+            parallel: 3,
             model: Some("claude-sonnet-5-5".to_owned()),
             max_turns: 30,
             max_budget_usd: 2.0,
@@ -408,7 +482,7 @@ mod tests {
         }
     }
 
-    const HELP: &str = "Options:\n  --restricted      Restricted mode\n  --permission-prompts <target>  Who\n  --other  see --restricted\n";
+    const HELP: &str = "Options:\n  --restricted      Restricted mode\n  --permission-prompts <target>  Who\n  --system-prompt-snapshot <on|off>  Record\n  --other  see --restricted\n";
 
     fn joined(args: &[OsString]) -> String {
         args.iter().map(|arg| format!("[{}]", arg.to_string_lossy())).collect()
@@ -418,9 +492,11 @@ mod tests {
     fn every_call_has_the_safe_flags() {
         let probe = Probe::read("2.1.330 (Claude Code)\n", HELP);
         assert_eq!(probe.version.as_deref(), Some("2.1.330"));
-        let args = arguments(&spec(), &probe, Some(Path::new("/scratch/instructions.txt")), 1.5, &schema());
+        let file = Path::new("/scratch/instructions.txt");
+        let args = |keep| joined(&arguments(&spec(), &probe, Some(file), 1.5, &schema(), keep));
+        let unkept = args(Keep::Nothing);
         assert_eq!(
-            joined(&args),
+            unkept,
             format!(
                 "[-p][--restricted][--permission-prompts][none][--setting-sources][][--strict-mcp-config]\
                  [--disable-slash-commands][--tools][Read,Grep,Glob][--disallowedTools][Read(./.git/**)]\
@@ -430,6 +506,14 @@ mod tests {
                 schema()
             )
         );
+        // A session changes nothing but itself.
+        let id = Uuid::from_u128(7);
+        for (keep, flags) in [
+            (Keep::Begin(id), format!("[--session-id][{id}]")),
+            (Keep::Resume(id), format!("[--resume][{id}][--system-prompt-snapshot][off]")),
+        ] {
+            assert_eq!(args(keep), unkept.replace("[--no-session-persistence]", &flags));
+        }
     }
 
     #[test]
@@ -442,10 +526,16 @@ mod tests {
         let mut spec = spec();
         spec.model = None;
         spec.max_turns = 0;
-        let args = joined(&arguments(&spec, &probe, None, 2.0, &schema()));
+        let args = joined(&arguments(&spec, &probe, None, 2.0, &schema(), Keep::Resume(Uuid::from_u128(7))));
         assert!(args.starts_with("[-p][--setting-sources][][--strict-mcp-config]"), "{args}");
         assert!(args.contains("[--max-turns][1]"), "0 would be no limit: {args}");
-        for absent in ["--restricted", "--permission-prompts", "--model", "--append-system-prompt-file"] {
+        for absent in [
+            "--restricted",
+            "--permission-prompts",
+            "--model",
+            "--append-system-prompt-file",
+            "--system-prompt-snapshot",
+        ] {
             assert!(!args.contains(&format!("[{absent}]")), "{args}");
         }
     }
