@@ -3,6 +3,7 @@
 
 mod change;
 mod engine;
+pub mod incremental;
 pub mod judge;
 pub mod plan;
 pub mod publish;
@@ -240,15 +241,19 @@ impl Run<'_> {
             return Ok(());
         }
         let (budget, exclusions) = engine::reading(config, &spec)?;
-        let plan = plan::plan(diff, &budget, &exclusions);
-        self.review.receipt.files = plan.files;
+        let known = self.known(mirror, change, config, &spec, &diff).await?;
+        let plan = plan::plan(known.unread(diff), &budget, &exclusions);
+        self.review.receipt.files = known.covered(plan.files);
         let seen = self.review.receipt.seen();
         let files = quantity::count(self.review.receipt.files.len(), "file");
         (self.tell)(Happening::Stage { stage: Stage::Plan, detail: format!("{seen} of {files}") });
         if seen == 0 {
-            let (outcome, reason) = judge::outcome(&self.review.receipt.files, None);
-            self.review.outcome = if outcome == Outcome::Reviewed { Outcome::Skipped } else { outcome };
-            self.review.reason = reason.or_else(|| Some("every file of the change is excluded".into()));
+            (self.review.outcome, self.review.reason) = judge::outcome(&self.review.receipt.files, None);
+            if self.review.outcome == Outcome::Reviewed && known.is_empty() {
+                (self.review.outcome, self.review.reason) =
+                    (Outcome::Skipped, Some("every file of the change is excluded".into()));
+            }
+            known.join(&mut self.review);
             return Ok(());
         }
         let name = engine::name_of(&spec).as_str();
@@ -274,9 +279,9 @@ impl Run<'_> {
                 base_sha: change.base.clone(),
                 head_sha: change.head.clone(),
                 instructions: config.review.instructions.clone(),
-                others: Vec::new(),
-                open: Vec::new(),
-                session: None,
+                others: known.others(&plan.seen),
+                open: known.open(&plan.seen),
+                session: known.session(),
                 diff: plan.seen,
             },
             engine_home: self.setting.engine_home.to_owned(),
@@ -320,6 +325,7 @@ impl Run<'_> {
         review.receipt.engine = Some(report.used);
         review.receipt.notes.extend(report.notes);
         review.receipt.notes.extend(judged.notes);
+        known.join(review);
         engine::unseen(&mut review.receipt, &report.unseen);
         (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
         Ok(())
