@@ -11,9 +11,9 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 
-use super::{Coverage, FileCoverage, Outcome, Review, Run, judge, terms};
+use super::{Coverage, FileCoverage, Outcome, Review, Run, SessionUsed, judge, terms};
 use crate::config::Config;
-use crate::diff::{Diff, FileDiff, LineKind};
+use crate::diff::{Diff, FileDiff, Hunk};
 use crate::engine::{EngineSpec, OpenFinding, SessionWish};
 use crate::finding::{Finding, Lines};
 use crate::git::{Change, Mirror};
@@ -80,7 +80,8 @@ impl Run<'_> {
 }
 
 impl Known {
-    /// The part of the change that is to be read.
+    /// The part of the change that is to be read; the budget for a change is spent on this alone, so what one review has
+    /// no room for has its turn in the next.
     pub fn unread(&self, mut diff: Diff) -> Diff {
         diff.files.retain(|file| !self.files.contains_key(&file.path));
         diff
@@ -158,7 +159,7 @@ fn is_sound(earlier: &Earlier) -> bool {
 }
 
 /// The newest conversation and the head it was about.
-fn to_resume(earlier: &[Earlier]) -> Option<(crate::review::SessionUsed, String)> {
+fn to_resume(earlier: &[Earlier]) -> Option<(SessionUsed, String)> {
     earlier.iter().find_map(|earlier| {
         let session = earlier.review.receipt.engine.as_ref()?.session.clone()?;
         // A review that stands for an older one has held no conversation about its head.
@@ -235,9 +236,6 @@ fn same(before: &[&FileDiff], now: &[&FileDiff]) -> bool {
 
 fn same_part(before: &FileDiff, now: &FileDiff) -> bool {
     let FileDiff { path, old_path, status, old_mode, new_mode, binary, size: _, hunks } = now;
-    let text = |file: &FileDiff| -> Vec<Vec<(LineKind, String)>> {
-        file.hunks.iter().map(|hunk| hunk.lines.iter().map(|line| (line.kind, line.text.clone())).collect()).collect()
-    };
     !binary
         && !before.binary
         && *path == before.path
@@ -246,7 +244,12 @@ fn same_part(before: &FileDiff, now: &FileDiff) -> bool {
         && *old_mode == before.old_mode
         && *new_mode == before.new_mode
         && hunks.len() == before.hunks.len()
-        && text(before) == text(now)
+        && hunks.iter().zip(&before.hunks).all(|(now, before)| same_lines(now, before))
+}
+
+fn same_lines(now: &Hunk, before: &Hunk) -> bool {
+    now.lines.len() == before.lines.len()
+        && now.lines.iter().zip(&before.lines).all(|(now, before)| now.kind == before.kind && now.text == before.text)
 }
 
 /// Where the lines of a file went whose diff has stayed the same.
@@ -280,7 +283,7 @@ mod tests {
     use super::*;
     use crate::finding::{Category, Draft, Severity};
     use crate::review::sample::{added, binary, deleted, diff, file, renamed};
-    use crate::review::{EngineUsed, Receipt, SessionUsed};
+    use crate::review::{EngineUsed, Receipt};
 
     fn earlier(files: &[(&str, Coverage)], findings: Vec<Finding>) -> Earlier {
         let files = files

@@ -714,7 +714,7 @@ mod tests {
         let known = file("k", Coverage::Known { job: "01J".to_owned() });
 
         assert_eq!(outcome(&[seen.clone(), excluded], None), (Outcome::Reviewed, None));
-        assert_eq!(outcome(&[known.clone()], None), (Outcome::Reviewed, None));
+        assert_eq!(outcome(&[known.clone(), seen.clone()], None), (Outcome::Reviewed, None));
         assert_eq!(outcome(&[known, missed("c")], None).0, Outcome::Partial);
         assert_eq!(
             outcome(&[seen.clone(), missed("c\n")], None),

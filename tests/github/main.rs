@@ -3,5 +3,6 @@
 
 mod contract;
 mod fake;
+mod incremental;
 mod publish;
 mod review;

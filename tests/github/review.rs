@@ -10,6 +10,7 @@ use cicdctl::config::{Config, EngineName};
 use cicdctl::forge::github::GitHub;
 use cicdctl::forge::{Forge, Token};
 use cicdctl::review::{self, Outcome, Review, Setting};
+use cicdctl::store::{Ask, Store};
 use serde_json::Value;
 
 use crate::fake::{Fake, Fault, REPO, TOKEN};
@@ -17,16 +18,16 @@ use crate::fake::{Fake, Fault, REPO, TOKEN};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cicdctl");
 
 /// A repository with a pull request, and a GitHub that knows it.
-struct World {
+pub struct World {
     dir: tempfile::TempDir,
-    fake: Fake,
+    pub fake: Fake,
     github: GitHub,
-    config: Config,
+    pub config: Config,
     key: Option<PathBuf>,
 }
 
 impl World {
-    async fn new() -> World {
+    pub async fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         let fake = Fake::start().await;
         let token = Token::new(TOKEN).unwrap();
@@ -49,11 +50,11 @@ impl World {
         self.dir.path().join("root/acme/shop.git")
     }
 
-    fn work(&self) -> PathBuf {
+    pub fn work(&self) -> PathBuf {
         self.dir.path().join("work")
     }
 
-    fn git(&self, dir: &Path, args: &[&str]) -> String {
+    pub fn git(&self, dir: &Path, args: &[&str]) -> String {
         let out = Command::new("git")
             .args(args)
             .current_dir(dir)
@@ -87,6 +88,20 @@ impl World {
     }
 
     async fn review(&self, request: ReviewRequest) -> Review {
+        self.review_as("01JTEST", &request, None).await
+    }
+
+    /// A job that the store knows, from its acceptance to its end.
+    pub async fn job(&self, store: &Store, request: ReviewRequest) -> Review {
+        let ask = Ask { request, pull: Some(format!("{REPO}#42")), ..Ask::default() };
+        store.accept(ask).await.unwrap();
+        let job = store.claim(None).await.unwrap().unwrap();
+        let review = self.review_as(&job.id, &job.request, Some(store)).await;
+        store.finish(&job.id, review.clone()).await.unwrap();
+        review
+    }
+
+    async fn review_as(&self, job: &str, request: &ReviewRequest, store: Option<&Store>) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
         let setting = Setting {
@@ -101,9 +116,9 @@ impl World {
             program: Path::new(PROGRAM),
             claude: None,
             forge: Some(&self.github as &dyn Forge),
-            store: None,
+            store,
         };
-        review::run("01JTEST", &request, &setting, &mut wish, &mut |_| {}).await.unwrap()
+        review::run(job, request, &setting, &mut wish, &mut |_| {}).await.unwrap()
     }
 
     async fn post(&self) -> Review {
@@ -112,13 +127,23 @@ impl World {
 
     /// An engine of our own: a shell script.
     fn with_engine(mut self, script: &str) -> World {
-        use std::os::unix::fs::PermissionsExt;
-        let program = self.dir.path().join("engine");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = self.program("engine", &format!("#!/bin/sh\n{script}\n"));
         self.config.review.engine = EngineName::Command;
         self.config.engine.command.argv = vec![program.to_str().unwrap().into()];
         self
+    }
+
+    /// An executable file; `ROOT` in it becomes the place where all of this world is.
+    pub fn program(&self, name: &str, text: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let program = self.dir.path().join(name);
+        std::fs::write(&program, text.replace("ROOT", self.dir.path().to_str().unwrap())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// State and description of each status, with the head that it is of.

@@ -131,7 +131,7 @@ async fn second_look(call: &Call<'_>, bundle: &Bundle, report: &mut EngineReport
     events(Progress::Note { text: format!("takes a second look at {findings}") });
     match verdicts(call, bundle, &suspects, budget, events).await {
         Ok((answer, used)) => {
-            add(&mut report.used, used);
+            add(&mut report.used, &used);
             match refute::decide(&suspects, &answer) {
                 Ok(decision) => report.notes.extend(decision.apply(&mut report.drafts)),
                 Err(reason) => report.notes.push(format!("the second look failed: {reason}; the findings stand")),
@@ -143,7 +143,7 @@ async fn second_look(call: &Call<'_>, bundle: &Bundle, report: &mut EngineReport
                 if used.cost_usd.is_none() && used.turns.is_some() {
                     report.notes.push(format!("what the second look cost is not known: at most ${budget:.2}"));
                 }
-                add(&mut report.used, *used);
+                add(&mut report.used, &used);
             }
         }
     }
@@ -162,7 +162,7 @@ async fn verdicts(
 }
 
 /// Counts what another run has used; what is not known counts as nothing.
-fn add(used: &mut EngineUsed, more: EngineUsed) {
+fn add(used: &mut EngineUsed, more: &EngineUsed) {
     fn sum<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
         match (a, b) {
             (Some(a), Some(b)) => Some(a + b),
@@ -179,7 +179,7 @@ fn add(used: &mut EngineUsed, more: EngineUsed) {
 fn also_used(error: EngineError, more: EngineUsed) -> EngineError {
     let used = match error.used.as_deref().cloned() {
         Some(mut used) => {
-            add(&mut used, more);
+            add(&mut used, &more);
             used
         }
         None => more,

@@ -18,6 +18,10 @@ use crate::review::EngineUsed;
 /// US dollars; with less a call would only be begun.
 const LEAST_SHARE: f64 = 0.01;
 
+/// Bytes that a call is about besides its part of the diff: our own words, and what it looks up around the change. So a
+/// small chunk gets enough to be read at all.
+const BESIDES: usize = 30_000;
+
 /// What came of one chunk.
 struct Part {
     paths: Vec<String>,
@@ -37,7 +41,8 @@ pub async fn review(
         format!("reads {} in {} parts, {} at once", files(bundle), chunks.len(), call.spec.parallel.min(chunks.len()));
     events(Progress::Note { text });
     let bundles: Vec<Bundle> = chunks.iter().map(|chunk| part(bundle, chunk)).collect();
-    let sizes = bundles.iter().map(|bundle| bundle.diff.files.iter().map(|file| file.to_text().len()).sum()).collect();
+    let size = |bundle: &Bundle| bundle.diff.files.iter().map(|file| file.to_text().len()).sum::<usize>() + BESIDES;
+    let sizes = bundles.iter().map(size).collect();
     let mut purse = Purse::new(call.spec.max_budget_usd, sizes);
     let events = RefCell::new(events);
     let one = async |index: usize, share: f64| {
@@ -127,7 +132,7 @@ struct Purse {
     /// Neither spent nor taken by a call that runs.
     left: f64,
     sizes: Vec<usize>,
-    /// Bytes of those that have not begun.
+    /// Sum of the sizes of those that have not begun.
     waiting: usize,
 }
 
@@ -177,7 +182,7 @@ fn used_by_all(parts: &[Part]) -> Option<EngineUsed> {
     for used in all {
         sum.version = sum.version.or_else(|| used.version.clone());
         sum.model = sum.model.or_else(|| used.model.clone());
-        add(&mut sum, used.clone());
+        add(&mut sum, used);
     }
     Some(sum)
 }
@@ -233,7 +238,7 @@ fn merge(parts: Vec<Part>) -> Result<EngineReport, EngineError> {
         if !guessed.is_empty() {
             used.cost_usd = None;
         }
-        return Err(EngineError { used: Some(Box::new(used)), ..all_failed(errors) });
+        return Err(EngineError { used: Some(Box::new(used)), ..all_failed(&errors) });
     }
     if !guessed.is_empty() {
         let share: f64 = guessed.iter().sum();
@@ -248,7 +253,7 @@ fn merge(parts: Vec<Part>) -> Result<EngineReport, EngineError> {
 }
 
 /// One error for all: to be tried later only where that is the reason of each.
-fn all_failed(errors: Vec<EngineError>) -> EngineError {
+fn all_failed(errors: &[EngineError]) -> EngineError {
     let number = errors.len();
     let waits: Option<Vec<Option<u64>>> = errors
         .iter()

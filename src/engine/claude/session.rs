@@ -80,7 +80,7 @@ pub async fn review(
     let Some((why, spent)) = lost else { return end };
     match end {
         Ok(mut report) => {
-            add(&mut report.used, spent);
+            add(&mut report.used, &spent);
             report.notes.push(format!("the conversation of the earlier review {why}: a new one was begun"));
             Ok(report)
         }
