@@ -538,7 +538,7 @@ fn large() -> Bundle {
 }
 
 async fn review_large(program: PathBuf, parallel: usize, rules: Value) -> Run {
-    let quiet = json!({"structured": {"summary": "Nothing.", "findings": []}, "delay_ms": 1000,
+    let quiet = json!({"structured": {"summary": "Nothing.", "findings": []}, "delay_ms": 2500,
         "usage": {"input_tokens": 1000, "output_tokens": 50}});
     let script = json!({"rules": rules, "default": quiet});
     review_with(large(), program, script, limits(60, 60, 120), |spec| (spec.chunk, spec.parallel) = (6000, parallel))
@@ -551,7 +551,7 @@ async fn a_large_change_is_read_by_several_calls_at_once() {
     let mut found = finding();
     found["path"] = json!("src/two.rs");
     let rule = json!({"match": {"body": "WORD-TWO"}, "reply": {"structured": {"summary": "Two.", "findings": [found]},
-        "delay_ms": 1000, "usage": {"input_tokens": 2000, "output_tokens": 100}}});
+        "delay_ms": 2500, "usage": {"input_tokens": 2000, "output_tokens": 100}}});
     let run = review_large(program, 2, json!([rule])).await;
     let report = run.end.as_ref().unwrap();
     assert_eq!((report.drafts.len(), report.unseen.len()), (1, 0));
@@ -571,7 +571,7 @@ async fn a_large_change_is_read_by_several_calls_at_once() {
         assert!(bodies.iter().all(|body| body.contains(path)), "{path}");
     }
     let at: Vec<f64> = requests.iter().map(|request| request["t"].as_f64().unwrap()).collect();
-    assert!(at.len() == 3 && at[1] - at[0] < 1.0 && at[2] - at[0] >= 1.0, "{at:?}");
+    assert!(at.len() == 3 && at[1] - at[0] < 2.5 && at[2] - at[0] >= 2.5, "{at:?}");
     let started = run.events.iter().filter(|event| matches!(event, Progress::Started { .. })).count();
     assert_eq!(started, 1);
 }

@@ -169,8 +169,8 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     {
         return Err(("engine.claude.version", "write it as `claude --version` begins, such as 2.1.330".into()));
     }
-    if config.review.chunk.0 < 4 << 10 {
-        return Err(("review.chunk", "below 4K each file would be a call of its own".into()));
+    if config.review.chunk.0 < 1 << 10 {
+        return Err(("review.chunk", "below 1K each file would be a call of its own".into()));
     }
     if !(1..=8).contains(&config.review.parallel) {
         return Err(("review.parallel", "it must be 1 to 8".into()));
@@ -315,7 +315,7 @@ mod tests {
         assert!(error("[job\n").starts_with("error: config.toml:1:"));
         assert!(error("[runner]\njobs = 0\n").contains("config.toml:2: `runner.jobs`: it must be 1 to 64"));
         assert!(error("[review]\nparallel = 9\n").contains("config.toml:2: `review.parallel`: it must be 1 to 8"));
-        assert!(error("[review]\nchunk = \"1K\"\n").contains("config.toml:2: `review.chunk`: below 4K"));
+        assert!(error("[review]\nchunk = \"512\"\n").contains("config.toml:2: `review.chunk`: below 1K"));
         assert!(error("[runner]\njobs = \"many\"\n").contains("config.toml:2:8: invalid type"));
     }
 
