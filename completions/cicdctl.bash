@@ -22,6 +22,9 @@ _cicdctl() {
             cicdctl,apply)
                 cmd="cicdctl__subcmd__apply"
                 ;;
+            cicdctl,cost)
+                cmd="cicdctl__subcmd__cost"
+                ;;
             cicdctl,doctor)
                 cmd="cicdctl__subcmd__doctor"
                 ;;
@@ -108,6 +111,9 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__help,apply)
                 cmd="cicdctl__subcmd__help__subcmd__apply"
+                ;;
+            cicdctl__subcmd__help,cost)
+                cmd="cicdctl__subcmd__help__subcmd__cost"
                 ;;
             cicdctl__subcmd__help,doctor)
                 cmd="cicdctl__subcmd__help__subcmd__doctor"
@@ -278,7 +284,7 @@ _cicdctl() {
 
     case "${cmd}" in
         cicdctl)
-            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply uninstall agent status logs review job doctor secret run generate help"
+            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply uninstall agent status logs review job cost doctor secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -683,6 +689,40 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__cost)
+            opts="-q -v -h --by --since --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --by)
+                    COMPREPLY=($(compgen -W "day project pull agent engine" -- "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__doctor)
             opts="-q -v -h --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -736,7 +776,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help)
-            opts="init apply uninstall agent status logs review job doctor secret run generate help"
+            opts="init apply uninstall agent status logs review job cost doctor secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -862,6 +902,20 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__cost)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -42,6 +42,7 @@ complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "status" -d 'Show un
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "review" -d 'Review a change'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "doctor" -d 'Check everything the runner needs'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "run"
@@ -314,6 +315,21 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_sub
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "follow" -d 'Follow a job to its end'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "cancel" -d 'Cancel a job; a running engine is ended'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -l by -d 'What a line is for' -r -f -a "day\t''
+project\t''
+pull\t''
+agent\t''
+engine\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -l since -d 'From this day on [default: the first of this month]' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -423,19 +439,20 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l json -d 'Pr
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "init" -d 'Set up the runner for this user'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "review" -d 'Review a change'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "run"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "generate"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job doctor secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "init" -d 'Set up the runner for this user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "review" -d 'Review a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "run"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "generate"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "add" -d 'Add an agent for a project and start it'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "list" -d 'List the agents'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'

@@ -80,6 +80,7 @@ pub enum Command {
     Review(command::review::Args),
     #[command(subcommand)]
     Job(command::job::Command),
+    Cost(command::cost::Args),
     Doctor(command::doctor::Args),
     #[command(subcommand)]
     Secret(command::secret::Command),
@@ -171,6 +172,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Logs(args) => command::logs::run(args, &host).await,
         Command::Review(args) => command::review::run(args, &host).await,
         Command::Job(command) => command::job::run(command, &host).await,
+        Command::Cost(args) => command::cost::run(args, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
         Command::Secret(command) => command::secret::run(command, &host),
         Command::Run(command) => command::run::run(command, host).await,

@@ -11,6 +11,7 @@
 //! - [`review`]: one review from request to receipt, with [`git`], [`diff`], the plan and the judgement.
 //! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
+//! - [`money`]: amounts, caps, and what an engine may be given.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
 pub mod agent;
@@ -30,6 +31,7 @@ pub mod git;
 pub mod host;
 pub mod install;
 pub mod journal;
+pub mod money;
 pub mod plain;
 pub mod quantity;
 pub mod report;

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod apply;
 pub mod as_user;
+pub mod cost;
 pub mod doctor;
 pub mod generate;
 pub mod init;

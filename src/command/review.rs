@@ -244,15 +244,17 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         deferrals: 0,
         review: None,
     };
-    let scope = match &job.request.agent {
-        Some(name) => {
-            host.known_agent(name, &host.config()?)?;
-            Scope::Agent(name.clone())
-        }
-        None => Scope::Runner,
+    let (scope, config) = match &job.request.agent {
+        Some(name) => (Scope::Agent(name.clone()), Some(host.known_agent(name, &host.config()?)?.config)),
+        // One that is wrong shows in the review.
+        None => (Scope::Runner, host.config().ok()),
     };
-    // Only what was published is worth a memory here; a review of one's own files leaves nothing behind.
-    let store = match job.request.pr.is_some() && host.paths.store().exists() {
+    // Money is counted wherever it is spent. Besides, only what was published is worth a memory here; a review of one's
+    // own files leaves nothing behind.
+    let engine = job.request.engine.or(config.map(|config| config.review.engine));
+    let costs = engine == Some(EngineName::Claude);
+    let exists = host.paths.store().exists();
+    let store = match exists && (costs || job.request.pr.is_some()) || costs && !job.request.dry_run {
         true => Some(Store::open(&host.paths.store())?),
         false => None,
     };

@@ -1,8 +1,11 @@
 //! `cicdctl status`: one screen that says what is really going on, trouble first.
 
 use anyhow::Result;
+use jiff::Zoned;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::cost::{self, Today};
 use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::api::{Job, JobState};
@@ -36,6 +39,9 @@ struct Status {
     agents: Vec<Unit>,
     queue: Queue,
     last: Vec<Job>,
+    /// Where something was spent today, and there are caps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    money: Option<Today>,
     host: HostState,
 }
 
@@ -112,7 +118,7 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
     let (runner, agents, version) = tokio::join!(runner, futures_util::future::try_join_all(others), manager.version());
     let mut runner = runner?;
     runner.socket_path = host.paths.runner_socket().display().to_string();
-    let (queue, last) = work(host, only).await?;
+    let (queue, last, money) = work(host, only).await?;
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         user: host.user.clone(),
@@ -121,6 +127,7 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
         agents: agents?,
         queue,
         last,
+        money,
         host: HostState {
             linger: systemd::linger(&host.user) == Linger::On,
             bus: host.paths.runtime_dir.join("bus").exists(),
@@ -131,10 +138,10 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
     })
 }
 
-/// The queue and the newest jobs, from the store.
-async fn work(host: &Host, only: Option<AgentName>) -> Result<(Queue, Vec<Job>)> {
+/// The queue, the newest jobs and the money of today, from the store.
+async fn work(host: &Host, only: Option<AgentName>) -> Result<(Queue, Vec<Job>, Option<Today>)> {
     if !host.paths.store().exists() {
-        return Ok((Queue::default(), Vec::new()));
+        return Ok((Queue::default(), Vec::new(), None));
     }
     let store = Store::open(&host.paths.store())?;
     let jobs = store.jobs(only, 200).await?;
@@ -144,13 +151,14 @@ async fn work(host: &Host, only: Option<AgentName>) -> Result<(Queue, Vec<Job>)>
         running: jobs.iter().filter(|job| job.state == JobState::Running).count(),
         oldest_queued_ms: queued().map(|job| job.created_ms).min(),
     };
-    Ok((queue, jobs.into_iter().take(5).collect()))
+    let money = cost::today(&store, &host.config()?.budget, &Zoned::now()).await?;
+    Ok((queue, jobs.into_iter().take(5).collect(), money))
 }
 
 /// The status where no user manager is: a runner that somebody started by hand.
 async fn in_foreground(host: &Host, only: Option<AgentName>, error: &anyhow::Error) -> Result<Status> {
     let answers = Client::new(host.paths.runner_socket()).info().await.is_ok();
-    let (queue, last) = work(host, only).await?;
+    let (queue, last, money) = work(host, only).await?;
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         user: host.user.clone(),
@@ -167,6 +175,7 @@ async fn in_foreground(host: &Host, only: Option<AgentName>, error: &anyhow::Err
         agents: Vec::new(),
         queue,
         last,
+        money,
         host: HostState {
             linger: systemd::linger(&host.user) == Linger::On,
             bus: false,
@@ -268,6 +277,9 @@ fn show(status: &Status, ui: &Ui) -> String {
         .oldest_queued_ms
         .map_or(String::new(), |ms| format!(", the oldest for {}", quantity::duration(since(ms))));
     row("queue", format!("{} running, {} queued{age}", queue.running, queue.queued));
+    if let Some(money) = &status.money {
+        row("money", money.line());
+    }
     row("limits", limits_text(status));
     let on = |yes: bool, good: &'static str, bad: &'static str| if yes { good } else { bad };
     row(
@@ -298,6 +310,7 @@ fn trouble(status: &Status) -> Vec<String> {
     if let Some(why) = &status.host.uncaged {
         return vec![format!("engines are not caged, and nothing restarts the runner: {why}")];
     }
+    lines.extend(status.money.iter().flat_map(|money| money.trouble(&TimeZone::system())));
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
         // An agent may be called `runner`, too. A start by `systemctl` would not clear the start limit of a service
         // that failed.

@@ -1,8 +1,8 @@
 //! The configuration: `config.toml` for the user and `agents/NAME.toml` for each agent, as text ⇄ [`Config`]. A
 //! parsed `Config` is valid. Pure; `host` reads the files.
 //!
-//! An agent's file may set everything below `[limits]`, `[job]`, `[review]`, `[engine]` and `[forge]` for itself; what
-//! it leaves out comes from the user's file, and from the defaults where that has nothing either.
+//! An agent's file may set everything below `[limits]`, `[job]`, `[review]`, `[engine]`, `[forge]` and `[budget]` for
+//! itself; what it leaves out comes from the user's file, and from the defaults where that has nothing either.
 
 mod parse;
 mod value;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::AgentName;
 use crate::engine::Deadlines;
 use crate::finding::Severity;
+use crate::money::Cap;
 
 pub use parse::{Source, is_repo, parse_agent, parse_config, parse_yaml, unreadable};
 pub use value::{ApiUrl, Percent, Size, Span};
@@ -30,6 +31,7 @@ pub struct Config {
     pub review: ReviewConfig,
     pub engine: EngineConfig,
     pub forge: ForgeConfig,
+    pub budget: BudgetConfig,
     /// Variables for every unit of the user, written to `environment.d`; never for secrets.
     pub environment: BTreeMap<String, String>,
 }
@@ -276,6 +278,43 @@ pub struct GitHubConfig {
     pub app_id: Option<String>,
 }
 
+/// Caps on what engines that cost may spend. That of one review is `[engine.claude] max_budget_usd`.
+///
+/// `day` and `month` are over all projects of the user, so an agent's file cannot change them: there the two are caps on
+/// what this agent spends, beside the user's ([`AgentBudget`]). A repository's own policy sets none of these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// All reviews of one pull request together, however long it is open.
+    pub pull: Cap,
+    /// Each project in a calendar month.
+    pub project: Cap,
+    pub day: Cap,
+    pub month: Cap,
+    #[serde(skip)]
+    pub agent: Option<AgentBudget>,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> Self {
+        BudgetConfig {
+            pull: Cap::dollars(10),
+            project: Cap::NONE,
+            day: Cap::dollars(50),
+            month: Cap::dollars(500),
+            agent: None,
+        }
+    }
+}
+
+/// Whose configuration it is, and what its file says about its own spending.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentBudget {
+    pub name: AgentName,
+    pub day: Cap,
+    pub month: Cap,
+}
+
 /// One agent: its name, its project and the configuration that holds for it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Agent {
@@ -307,6 +346,8 @@ pub struct AgentFile {
     pub engine: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub forge: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub budget: toml::Table,
 }
 
 /// What a new user's `config.toml` says.

@@ -6,11 +6,12 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 
-use super::{Agent, AgentFile, Config, Limits};
+use super::{Agent, AgentBudget, AgentFile, Config, Limits};
 use crate::agent::AgentName;
 use crate::error::Fail;
 use crate::forge::github::TOKEN_VARIABLES;
 use crate::forge::github::app::is_app_id;
+use crate::money::Cap;
 
 /// Above about 30 comments GitHub answers 502 or "submitted too quickly".
 const MAX_INLINE: u32 = 25;
@@ -66,16 +67,20 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     over.insert("review".into(), file.review.into());
     over.insert("engine".into(), file.engine.into());
     over.insert("forge".into(), file.forge.into());
+    // `day` and `month` of the user hold for all agents together; an agent's own are caps of another kind.
+    let mut budget = file.budget;
+    budget.remove("day");
+    budget.remove("month");
+    over.insert("budget".into(), budget.into());
     overlay(&mut merged, over);
     let mut limits = toml::Table::try_from(&user.agents.limits)?;
     overlay(&mut limits, file.limits);
-    Ok(Agent {
-        name: name.clone(),
-        path: file.path,
-        repo: file.repo,
-        limits: limits.try_into()?,
-        config: merged.try_into()?,
-    })
+    let mut effective: Config = merged.try_into()?;
+    // The other two are laid over the user's with the table.
+    let OwnBudget { pull: _, project: _, day, month } = config.budget;
+    effective.budget.agent =
+        Some(AgentBudget { name: name.clone(), day: day.unwrap_or(Cap::NONE), month: month.unwrap_or(Cap::NONE) });
+    Ok(Agent { name: name.clone(), path: file.path, repo: file.repo, limits: limits.try_into()?, config: effective })
 }
 
 /// `owner/name` as GitHub, GitLab and Gitea have it.
@@ -117,12 +122,23 @@ struct AgentCheck {
     review: super::ReviewConfig,
     engine: super::EngineConfig,
     forge: super::ForgeConfig,
+    budget: OwnBudget,
+}
+
+/// `[budget]` of an agent's file; what it does not say is not known here.
+#[derive(serde::Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct OwnBudget {
+    pull: Option<Cap>,
+    project: Option<Cap>,
+    day: Option<Cap>,
+    month: Option<Cap>,
 }
 
 impl Default for AgentCheck {
     fn default() -> Self {
         let Config { job, review, engine, forge, .. } = Config::default();
-        AgentCheck { limits: Limits::default(), job, review, engine, forge }
+        AgentCheck { limits: Limits::default(), job, review, engine, forge, budget: OwnBudget::default() }
     }
 }
 
@@ -273,7 +289,7 @@ fn overlay(base: &mut toml::Table, over: toml::Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{EngineName, Percent, Size};
+    use crate::config::{BudgetConfig, EngineName, Percent, Size};
 
     fn config(text: &str) -> Result<Config> {
         parse_config(&[Source { path: Path::new("config.toml"), text }])
@@ -355,6 +371,38 @@ mod tests {
         let agent = parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("a.toml"), text }, &user).unwrap();
         assert_eq!(agent.config.forge.github.api_url.unwrap().server(), "https://git.acme.example");
         assert!(agent.config.review.post);
+    }
+
+    #[test]
+    fn caps_of_the_user_hold_for_an_agent_whatever_its_file_says() {
+        let user = config("[budget]\npull = 4\nday = 20\nmonth = \"none\"\n").unwrap();
+        assert_eq!(
+            user.budget,
+            BudgetConfig { pull: Cap::dollars(4), day: Cap::dollars(20), month: Cap::NONE, ..Default::default() }
+        );
+        let agent = |text| {
+            let source = Source { path: Path::new("shop.toml"), text };
+            parse_agent(&"shop".parse().unwrap(), source, &user).map(|agent| agent.config.budget)
+        };
+        let own = |day, month| Some(AgentBudget { name: "shop".parse().unwrap(), day, month });
+        assert_eq!(agent("").unwrap(), BudgetConfig { agent: own(Cap::NONE, Cap::NONE), ..user.budget.clone() });
+        assert_eq!(
+            agent("[budget]\npull = \"none\"\nproject = 30\nday = 1000\nmonth = 100\n").unwrap(),
+            BudgetConfig {
+                pull: Cap::NONE,
+                project: Cap::dollars(30),
+                agent: own(Cap::dollars(1000), Cap::dollars(100)),
+                ..user.budget.clone()
+            }
+        );
+        let wrong = agent("[budget]\nday = \"no\"\n").unwrap_err().to_string();
+        assert!(wrong.starts_with("shop.toml:2:7: ") && wrong.contains("or \"none\" for no cap"), "{wrong}");
+        assert!(agent("[budget]\nweek = 3\n").unwrap_err().to_string().contains("unknown field `week`"));
+        assert!(error("[budget]\npull = -1\n").contains("config.toml:2:8: "));
+        assert_eq!(
+            parse_yaml(Source { path: Path::new("c.yaml"), text: "budget:\n  pull: 3\n  day: none\n" }).unwrap().budget,
+            BudgetConfig { pull: Cap::dollars(3), day: Cap::NONE, ..Default::default() }
+        );
     }
 
     #[test]

@@ -59,6 +59,14 @@ pub trait Forge: Send + Sync {
         review: &'a Review,
         max_inline: usize,
     ) -> BoxFuture<'a, Result<Publication, ForgeError>>;
+
+    /// Says on top of our summary how a review stands that found nothing because it was not made, and leaves what stands
+    /// below from earlier reviews. Doing so twice changes nothing; the next [`Forge::publish`] takes it away.
+    fn notice<'a>(
+        &'a self,
+        pull: &'a PullRequest,
+        review: &'a Review,
+    ) -> BoxFuture<'a, Result<Publication, ForgeError>>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -112,7 +112,7 @@ pub fn tally(review: &Review) -> Option<String> {
     if findings.is_empty() {
         return match review.outcome {
             Outcome::Reviewed => Some("no findings".to_owned()),
-            Outcome::Partial => Some("no findings in what was seen".to_owned()),
+            Outcome::Partial if review.receipt.seen() > 0 => Some("no findings in what was seen".to_owned()),
             _ => None,
         };
     }

@@ -143,6 +143,13 @@ impl Known {
             review.summary = self.summary;
         }
     }
+
+    /// The same for a review that ends before its engine has brought anything; what is known stands all the same.
+    pub fn join_partial(self, review: &mut Review) {
+        if review.outcome == Outcome::Partial {
+            self.join(review);
+        }
+    }
 }
 
 /// Whether a review tells which files were seen: one that is partial only because some were not, too.

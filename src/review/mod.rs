@@ -1,6 +1,7 @@
 //! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines, the cage,
 //! the forge and what the store remembers of earlier reviews; knows nothing of our own HTTP API.
 
+pub mod budget;
 mod change;
 mod engine;
 pub mod incremental;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use crate::api::{Happening, ReviewRequest, Stage};
 use crate::cage::{Cage, Input, Order, Wish};
 use crate::config::Config;
-use crate::engine::{Bundle, EngineSpec};
+use crate::engine::{Bundle, EngineSpec, Progress};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
@@ -65,6 +66,8 @@ struct Run<'a> {
     review: Review,
     /// Where it is published, from the moment on when the commit waits for it.
     posting: Option<PullRequest>,
+    /// A cap on what may be spent did not allow it.
+    capped: bool,
 }
 
 /// Why a review did not come to its end.
@@ -100,9 +103,10 @@ pub async fn run<'a>(
         receipt: Receipt::default(),
         retry_at_ms: None,
     };
-    let mut run = Run { dir: setting.workspace.join(job), request, setting, wish, tell, review, posting: None };
+    let mut run =
+        Run { dir: setting.workspace.join(job), request, setting, wish, tell, review, posting: None, capped: false };
     let ended = run.steps().await;
-    let Run { dir, tell, mut review, posting, .. } = run;
+    let Run { dir, tell, mut review, posting, capped, .. } = run;
     if let Err(error) = remove_tree(&dir).await {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
@@ -133,7 +137,7 @@ pub async fn run<'a>(
     if let (Some(pull), Some(forge)) = (posting, setting.forge) {
         // The summary has the time until here, the stored receipt also that of publishing.
         review.receipt.duration_ms = milliseconds(began.elapsed());
-        publish::finish(forge, &pull, setting.config.review.max_inline as usize, &mut review, tell).await;
+        publish::finish(forge, &pull, setting.config.review.max_inline as usize, capped, &mut review, tell).await;
     }
     review.receipt.duration_ms = milliseconds(began.elapsed());
     Some(review)
@@ -232,7 +236,7 @@ impl Run<'_> {
         mirror: &Mirror,
         change: &Change,
         config: &Config,
-        spec: EngineSpec,
+        mut spec: EngineSpec,
     ) -> Result<(), Stopped> {
         let diff = mirror.diff(change).await?;
         if diff.files.is_empty() {
@@ -261,8 +265,12 @@ impl Run<'_> {
             not_seen(&mut self.review.receipt, "dry run");
             (self.review.outcome, self.review.reason) =
                 (Outcome::Skipped, Some(format!("dry run: {seen} of {files} would be given to the engine `{name}`")));
-            return Ok(());
+            return self.foresee(&spec).await;
         }
+        let Some(reserved) = self.reserve(&mut spec).await? else {
+            known.join_partial(&mut self.review);
+            return Ok(());
+        };
 
         if !matches!(spec, EngineSpec::Rules) {
             files::make_dir(&self.checkout(), 0o700)?;
@@ -297,10 +305,14 @@ impl Run<'_> {
             program: self.setting.program,
         };
         let engine_began = Instant::now();
-        let tell = &mut self.tell;
-        let end =
-            self.setting.cage.run(&order, self.wish, &mut |progress| tell(Happening::Engine { progress })).await?;
-        let Some(end) = end else { return Err(Stopped::Wish(*self.wish.borrow())) };
+        let (tell, mut started) = (&mut self.tell, false);
+        let mut progress = |progress| {
+            started |= matches!(progress, Progress::Started { .. });
+            tell(Happening::Engine { progress });
+        };
+        let end = self.setting.cage.run(&order, self.wish, &mut progress).await;
+        let exhausted = self.settle(reserved, started, &end).await;
+        let Some(end) = end? else { return Err(Stopped::Wish(*self.wish.borrow())) };
         let receipt = &mut self.review.receipt;
         receipt.engine_ms = Some(milliseconds(engine_began.elapsed()));
         receipt.peak_memory = end.peak_memory;
@@ -311,7 +323,11 @@ impl Run<'_> {
                 let named = || EngineUsed { name: name.to_owned(), ..Default::default() };
                 receipt.engine = Some(error.used.as_deref().cloned().unwrap_or_else(named));
                 not_seen(receipt, "the engine did not finish");
-                engine::failed(&mut self.review, &error, &input.spec);
+                match exhausted {
+                    Some(cap) => self.refuse(cap),
+                    None => engine::failed(&mut self.review, &error, &input.spec),
+                }
+                known.join_partial(&mut self.review);
                 return Ok(());
             }
         };

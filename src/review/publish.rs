@@ -14,18 +14,24 @@ pub async fn begin(forge: &dyn Forge, pull: &PullRequest) -> Result<(), ForgeErr
     forge.set_status(&pull.head_sha, &status, None).await
 }
 
-/// Posts what there is to post, and always says at the commit how it ended.
+/// Posts what there is to post, and always says at the commit how it ended. A review that a cap did not allow is said to
+/// be so above what an earlier one found.
 pub async fn finish(
     forge: &dyn Forge,
     pull: &PullRequest,
     max_inline: usize,
+    capped: bool,
     review: &mut Review,
     tell: &mut Sink<'_>,
 ) {
     tell(Happening::Stage { stage: Stage::Publish, detail: format!("{}#{}", forge.repo(), pull.number) });
     // A failure has nothing to say at lines, and must not take the place of an earlier summary.
-    if matches!(review.outcome, Outcome::Reviewed | Outcome::Partial | Outcome::Skipped) {
-        match forge.publish(pull, review, max_inline).await {
+    if capped || matches!(review.outcome, Outcome::Reviewed | Outcome::Partial | Outcome::Skipped) {
+        let posted = match capped {
+            true => forge.notice(pull, review).await,
+            false => forge.publish(pull, review, max_inline).await,
+        };
+        match posted {
             Ok(Publication::Done(published)) => review.receipt.published = Some(published),
             Ok(Publication::Moved { head_sha }) => {
                 review.outcome = Outcome::Superseded;

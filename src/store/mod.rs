@@ -1,10 +1,11 @@
 //! The truth about jobs: one SQLite file per user in WAL mode, shared by the runner and every agent. What a method
 //! has returned from is on disk (`synchronous=FULL`), so a 202 after [`Store::accept`] is a promise. This file opens and
-//! reads it; [`queue`] is the way of a job through it.
+//! reads it; [`queue`] is the way of a job through it, [`spend`] what engines cost.
 //!
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
 mod queue;
+mod spend;
 
 use std::path::Path;
 use std::sync::{Mutex, mpsc};
@@ -21,9 +22,10 @@ use crate::files;
 use crate::review::{Outcome, Review};
 
 pub use queue::{Accepted, Ask, Cancelled, Ending};
+pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 0] = [];
+const STEPS: [&str; 1] = [include_str!("spend.sql")];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 

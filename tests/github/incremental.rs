@@ -39,8 +39,6 @@ echo '"structured_output":{"summary":"s","findings":[]}}'
 
 struct Pull {
     world: World,
-    store: Store,
-    _dir: tempfile::TempDir,
 }
 
 impl Pull {
@@ -50,9 +48,8 @@ impl Pull {
         let program = world.program("engine", ENGINE);
         world.config.review.engine = EngineName::Command;
         world.config.engine.command.argv = vec![program.to_str().unwrap().into()];
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("store.db")).unwrap();
-        Pull { world, store, _dir: dir }
+        world.store = Some(Store::open(&world.path("store.db")).unwrap());
+        Pull { world }
     }
 
     fn with_claude(mut self) -> Pull {
@@ -84,7 +81,7 @@ impl Pull {
     }
 
     async fn review(&self, full: bool) -> Review {
-        self.world.job(&self.store, ReviewRequest { pr: Some(42), full, ..Default::default() }).await
+        self.world.job(ReviewRequest { pr: Some(42), full, ..Default::default() }).await
     }
 
     /// The bundle of each call of the engine.

@@ -4,5 +4,6 @@
 mod contract;
 mod fake;
 mod incremental;
+mod money;
 mod publish;
 mod review;

@@ -19,11 +19,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cicdctl");
 
 /// A repository with a pull request, and a GitHub that knows it.
 pub struct World {
-    dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
     pub fake: Fake,
-    github: GitHub,
+    pub github: GitHub,
     pub config: Config,
-    key: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    pub store: Option<Store>,
 }
 
 impl World {
@@ -32,7 +33,7 @@ impl World {
         let fake = Fake::start().await;
         let token = Token::new(TOKEN).unwrap();
         let github = GitHub::new(fake.api().parse().unwrap(), REPO.into(), token).unwrap().with_pace(Duration::ZERO);
-        let world = World { dir, fake, github, config: Config::default(), key: None };
+        let world = World { dir, fake, github, config: Config::default(), key: None, store: None };
         let bare = world.bare();
         std::fs::create_dir_all(&bare).unwrap();
         world.git(&bare, &["init", "-q", "--bare", "-b", "main", "."]);
@@ -75,7 +76,7 @@ impl World {
     }
 
     /// A new head of the pull request, here and at the forge.
-    fn push(&self, text: &str) {
+    pub fn push(&self, text: &str) {
         let work = self.work();
         self.commit("a.py", text);
         self.git(&work, &["push", "-q", "origin", "+HEAD:refs/pull/42/head"]);
@@ -87,21 +88,22 @@ impl World {
         state.files = vec![("a.py".into(), Some(patch))];
     }
 
-    async fn review(&self, request: ReviewRequest) -> Review {
-        self.review_as("01JTEST", &request, None).await
+    pub async fn review(&self, request: ReviewRequest) -> Review {
+        self.review_as("01JTEST", request).await
     }
 
     /// A job that the store knows, from its acceptance to its end.
-    pub async fn job(&self, store: &Store, request: ReviewRequest) -> Review {
+    pub async fn job(&self, request: ReviewRequest) -> Review {
+        let store = self.store.as_ref().unwrap();
         let ask = Ask { request, pull: Some(format!("{REPO}#42")), ..Ask::default() };
         store.accept(ask).await.unwrap();
         let job = store.claim(None).await.unwrap().unwrap();
-        let review = self.review_as(&job.id, &job.request, Some(store)).await;
+        let review = self.review_as(&job.id, job.request).await;
         store.finish(&job.id, review.clone()).await.unwrap();
         review
     }
 
-    async fn review_as(&self, job: &str, request: &ReviewRequest, store: Option<&Store>) -> Review {
+    pub async fn review_as(&self, job: &str, request: ReviewRequest) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
         let setting = Setting {
@@ -116,12 +118,12 @@ impl World {
             program: Path::new(PROGRAM),
             claude: None,
             forge: Some(&self.github as &dyn Forge),
-            store,
+            store: self.store.as_ref(),
         };
-        review::run(job, request, &setting, &mut wish, &mut |_| {}).await.unwrap()
+        review::run(job, &request, &setting, &mut wish, &mut |_| {}).await.unwrap()
     }
 
-    async fn post(&self) -> Review {
+    pub async fn post(&self) -> Review {
         self.review(ReviewRequest { path: Some(self.work()), ..posted() }).await
     }
 
@@ -147,7 +149,7 @@ impl World {
     }
 
     /// State and description of each status, with the head that it is of.
-    fn statuses(&self) -> Vec<(String, String)> {
+    pub fn statuses(&self) -> Vec<(String, String)> {
         self.fake.state().statuses.iter().map(|(_, state, text)| (state.clone(), text.clone())).collect()
     }
 
@@ -183,11 +185,11 @@ impl World {
     }
 }
 
-fn posted() -> ReviewRequest {
+pub fn posted() -> ReviewRequest {
     ReviewRequest { pr: Some(42), post: Some(true), ..Default::default() }
 }
 
-fn body(value: &Value) -> &str {
+pub fn body(value: &Value) -> &str {
     value["body"].as_str().unwrap()
 }
 
@@ -347,6 +349,10 @@ async fn an_engine_that_needs_its_key_gets_no_other_secret() {
     world.key = Some(secrets.join("anthropic-api-key"));
     world.config.review.engine = EngineName::Claude;
     world.config.engine.claude.program = Some(world.config.engine.command.argv[0].clone().into());
+    let uncounted = world.post().await;
+    assert!(uncounted.reason.unwrap().contains("there is no store to count it in"));
+    assert!(!world.dir.path().join("engine-env").exists());
+    world.store = Some(Store::open(&world.dir.path().join("store.db")).unwrap());
     assert_eq!(world.post().await.outcome, Outcome::Failed);
     let read = |name: &str| std::fs::read_to_string(world.dir.path().join(name)).unwrap();
     assert!(read("engine-env").contains("key-4711"));

@@ -92,8 +92,12 @@ async fn first_and_second_look(
         call.instructions = Some(file);
     }
     let chunks = chunks::pack(&bundle.diff.files, spec.chunk);
-    let mut report = match chunks.len() {
-        0 | 1 => session::review(&call, bundle, events).await?,
+    let (mut report, spent) = match chunks.len() {
+        0 | 1 => {
+            let report = session::review(&call, bundle, events).await?;
+            let spent = report.used.cost_usd.unwrap_or(spec.max_budget_usd);
+            (report, spent)
+        }
         _ => parallel::review(&call, bundle, &chunks, events).await?,
     };
     report.notes.extend(
@@ -103,20 +107,26 @@ async fn first_and_second_look(
             .map(|(flag, loss)| format!("this version of Claude Code has no `{flag}`: reviewed without {loss}")),
     );
     if spec.refute {
-        second_look(&call, bundle, &mut report, events).await;
+        second_look(&call, bundle, &mut report, spec.max_budget_usd - spent, events).await;
     }
     Ok(report)
 }
 
-/// Lets a second run try to refute the grave findings of the first. Whatever goes wrong with it, the review stands.
-async fn second_look(call: &Call<'_>, bundle: &Bundle, report: &mut EngineReport, events: &mut dyn FnMut(Progress)) {
+/// Lets a second run try to refute the grave findings of the first, for what is left of the budget (US dollars). Whatever
+/// goes wrong with it, the review stands.
+async fn second_look(
+    call: &Call<'_>,
+    bundle: &Bundle,
+    report: &mut EngineReport,
+    budget: f64,
+    events: &mut dyn FnMut(Progress),
+) {
     let drafts = report.drafts.clone();
     let suspects = refute::suspects(&drafts, &bundle.diff);
     if suspects.is_empty() {
         return;
     }
     let findings = count(suspects.len(), "grave finding");
-    let budget = call.spec.max_budget_usd - report.used.cost_usd.unwrap_or(call.spec.max_budget_usd);
     let left_out = if budget < WORTH_A_LOOK.0 {
         Some(format!("${:.2} of ${:.2} are left", budget.max(0.0), call.spec.max_budget_usd))
     } else if call.time_left() < WORTH_A_LOOK.1 {
@@ -140,10 +150,14 @@ async fn second_look(call: &Call<'_>, bundle: &Bundle, report: &mut EngineReport
         Err(error) => {
             report.notes.push(format!("the second look failed: {error}; the findings stand"));
             if let Some(used) = error.used {
-                if used.cost_usd.is_none() && used.turns.is_some() {
-                    report.notes.push(format!("what the second look cost is not known: at most ${budget:.2}"));
-                }
+                let unpriced = used.cost_usd.is_none() && used.turns.is_some();
                 add(&mut report.used, &used);
+                // Half a price is none: who counts the money is to know that.
+                if let Some(first) = report.used.cost_usd.take_if(|_| unpriced) {
+                    report.notes.push(format!(
+                        "what the second look cost is not known: at most ${budget:.2}, besides ${first:.4} of the first"
+                    ));
+                }
             }
         }
     }

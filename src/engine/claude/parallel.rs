@@ -30,13 +30,14 @@ struct Part {
     share: f64,
 }
 
-/// Gives each of `chunks` (places in the bundle's diff) to a call of its own.
+/// Gives each of `chunks` (places in the bundle's diff) to a call of its own. Beside the report stands what they have
+/// spent at most, in US dollars.
 pub async fn review(
     call: &Call<'_>,
     bundle: &Bundle,
     chunks: &[Vec<usize>],
     events: &mut dyn FnMut(Progress),
-) -> Result<EngineReport, EngineError> {
+) -> Result<(EngineReport, f64), EngineError> {
     let text =
         format!("reads {} in {} parts, {} at once", files(bundle), chunks.len(), call.spec.parallel.min(chunks.len()));
     events(Progress::Note { text });
@@ -89,7 +90,8 @@ pub async fn review(
             return Err(refused(ends.into_iter().flatten().collect(), others_run));
         }
     }
-    merge(ends.into_iter().flatten().collect())
+    let report = merge(ends.into_iter().flatten().collect())?;
+    Ok((report, call.spec.max_budget_usd - purse.left))
 }
 
 /// The bundle of one call, which knows of the others' files by name alone.
@@ -206,8 +208,10 @@ fn refused(parts: Vec<Part>, others_run: bool) -> EngineError {
 fn merge(parts: Vec<Part>) -> Result<EngineReport, EngineError> {
     let number = parts.len();
     let mut used = used_by_all(&parts).unwrap_or_default();
-    let guessed: Vec<f64> =
+    // Half a price is none: who counts the money is to know that.
+    let unpriced: Vec<f64> =
         parts.iter().filter(|part| self::used(&part.end).is_some_and(is_unpriced)).map(|part| part.share).collect();
+    let priced = if unpriced.is_empty() { None } else { used.cost_usd.take() };
     let mut report = EngineReport {
         used: EngineUsed::default(),
         summary: None,
@@ -235,16 +239,13 @@ fn merge(parts: Vec<Part>) -> Result<EngineReport, EngineError> {
         }
     }
     if errors.len() == number {
-        if !guessed.is_empty() {
-            used.cost_usd = None;
-        }
         return Err(EngineError { used: Some(Box::new(used)), ..all_failed(&errors) });
     }
-    if !guessed.is_empty() {
-        let share: f64 = guessed.iter().sum();
-        used.cost_usd = Some(used.cost_usd.unwrap_or(0.0) + share);
-        let calls = count(guessed.len(), "call");
-        report.notes.push(format!("what {calls} cost is not known: the price holds all of their share, ${share:.2}"));
+    if !unpriced.is_empty() {
+        let (calls, share) = (count(unpriced.len(), "call"), unpriced.iter().sum::<f64>());
+        let known = priced.unwrap_or(0.0);
+        let note = format!("what {calls} cost is not known: at most ${share:.2}, besides ${known:.4} of the others");
+        report.notes.push(note);
     }
     report.used = used;
     report.summary = joined(summaries);
@@ -386,8 +387,8 @@ mod tests {
             unseen,
             ["b: quota or overload: 429", "c: quota or overload: 429", "d: Claude Code was killed by SIGKILL"]
         );
-        assert_eq!(report.used.cost_usd, Some(1.25));
-        assert_eq!(report.notes[1], "what 1 call cost is not known: the price holds all of their share, $1.00");
+        assert_eq!(report.used.cost_usd, None);
+        assert_eq!(report.notes[1], "what 1 call cost is not known: at most $1.00, besides $0.2500 of the others");
     }
 
     #[test]

@@ -235,6 +235,10 @@ impl Forge for GitHub {
     ) -> BoxFuture<'a, Result<Publication>> {
         self.post(pull, review, max_inline).boxed()
     }
+
+    fn notice<'a>(&'a self, pull: &'a PullRequest, review: &'a Review) -> BoxFuture<'a, Result<Publication>> {
+        self.post_notice(pull, review).boxed()
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

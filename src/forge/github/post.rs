@@ -78,8 +78,22 @@ impl GitHub {
             |set: &HashSet<String>| review.findings.iter().filter(|finding| set.contains(&finding.fingerprint)).count();
         let (new_comments, known_comments) = (ours(&inline.posted), ours(&known));
         known.extend(inline.posted);
-        let summary_url = self.post_summary(pull, &publish::summary(review, &known)).await?;
+        let text = publish::summary(review, &known);
+        let anew =
+            |old: Option<&str>| (!old.is_some_and(|old| publish::same_summary(old, &text))).then(|| text.clone());
+        let summary_url = self.post_summary(pull, &anew).await?;
         Ok(Publication::Done(Published { summary_url, review_url: inline.url, new_comments, known_comments }))
+    }
+
+    pub(super) async fn post_notice(&self, pull: &PullRequest, review: &Review) -> Result<Publication> {
+        if let Some(head_sha) = self.moved(pull).await? {
+            return Ok(Publication::Moved { head_sha });
+        }
+        let anew = |old: Option<&str>| {
+            Some(publish::with_notice(old, review)).filter(|text| old.map(str::trim_end) != Some(text.trim_end()))
+        };
+        let summary_url = self.post_summary(pull, &anew).await?;
+        Ok(Publication::Done(Published { summary_url, ..Published::default() }))
     }
 
     /// The present head, where it is another one.
@@ -221,10 +235,14 @@ impl GitHub {
         Ok(inline)
     }
 
-    /// Puts the summary into our one comment of it, and says where that is.
-    async fn post_summary(&self, pull: &PullRequest, text: &str) -> Result<Option<String>> {
+    /// Puts the summary into our one comment of it, and says where that is. `anew` makes of what the comment says now
+    /// what it is to say, if that is anything else.
+    async fn post_summary(
+        &self,
+        pull: &PullRequest,
+        anew: &(dyn Fn(Option<&str>) -> Option<String> + Sync),
+    ) -> Result<Option<String>> {
         let path = self.path(&format!("/issues/{}/comments", pull.number));
-        let body = json!({ "body": text });
         let me = self.me().await?;
         let mut looks = 0;
         loop {
@@ -232,9 +250,8 @@ impl GitHub {
             // Anybody can write the marker.
             let own = comments.into_iter().find(|comment| comment.is_by(me) && publish::is_summary(comment.body()));
             if let Some(own) = own {
-                if publish::same_summary(own.body(), text) {
-                    return Ok(own.html_url);
-                }
+                let Some(text) = anew(Some(own.body())) else { return Ok(own.html_url) };
+                let body = json!({ "body": text });
                 let path = self.path(&format!("/issues/comments/{}", own.id));
                 match self.client.write::<Posted>(Method::PATCH, &path, &body, Again::Yes).await {
                     Ok(posted) => return Ok(posted.html_url),
@@ -243,7 +260,8 @@ impl GitHub {
                     Err(error) => return Err(error),
                 }
             }
-            match self.client.write::<Posted>(Method::POST, &path, &body, Again::No).await {
+            let Some(text) = anew(None) else { return Ok(None) };
+            match self.client.write::<Posted>(Method::POST, &path, &json!({ "body": text }), Again::No).await {
                 Ok(posted) => return Ok(posted.html_url),
                 Err(error @ ForgeError::Unavailable { perhaps_done: true, .. }) if looks < LOOKS => {
                     looks += 1;

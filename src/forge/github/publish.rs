@@ -26,6 +26,9 @@ const MAX_TABLE: usize = 12_000;
 const MAX_RECEIPT: usize = 12_000;
 
 const SUMMARY: &str = "<!-- cicdctl:summary v1";
+/// Around what stands on top of a summary for the time being.
+const NOTICE: &str = "<!-- cicdctl:notice v1 -->\n";
+const NOTICE_END: &str = "<!-- /cicdctl:notice -->\n";
 const REVIEW: &str = "<!-- cicdctl:review v1";
 const FINDING: &str = "<!-- cicdctl:finding v1";
 
@@ -81,6 +84,30 @@ pub fn summary(review: &Review, inline: &HashSet<String>) -> String {
 /// The same for a check run, which shows some findings as marks at their lines.
 pub fn check_summary(review: &Review, marked: &[&Finding]) -> String {
     summary_text(review, &marked.iter().map(|finding| finding.fingerprint.clone()).collect())
+}
+
+/// The summary `old` with how this review stands on top, in place of an earlier notice. Findings of an earlier review
+/// stay to be read: that this one was not made says nothing about them.
+///
+/// The marker is changed, too: a review that comes to the same result as `old` is to be posted all the same.
+pub fn with_notice(old: Option<&str>, review: &Review) -> String {
+    let old = old.unwrap_or_default().replace("\r\n", "\n");
+    let (first, rest) = old.split_once('\n').unwrap_or_default();
+    let below = match rest.strip_prefix(NOTICE).and_then(|rest| rest.split_once(NOTICE_END)) {
+        Some((_, below)) => below,
+        None => rest,
+    };
+    let marker = match first.trim_end().strip_suffix("-->").map(str::trim_end).filter(|_| !below.is_empty()) {
+        Some(start) => start.strip_suffix(" noticed").unwrap_or(start).to_owned(),
+        None => marker(SUMMARY, review),
+    };
+    let mut notice = cut(&markdown::opening(review), MAX_OPENING / 4);
+    if !below.is_empty() {
+        let head = review.receipt.head_sha.as_deref().unwrap_or_default();
+        let head = head.get(..10).unwrap_or(head);
+        notice.push_str(&format!("That is said of {head}; what stands below is of an earlier review.\n\n---\n\n"));
+    }
+    format!("{marker} noticed -->\n{NOTICE}{notice}{NOTICE_END}{below}")
 }
 
 /// What a review is posted with; its comments say the rest.
@@ -487,6 +514,37 @@ mod tests {
         assert_eq!(text.matches("\n| high |").count(), 3);
         assert_eq!(text.matches("\n### high").count(), 2);
         assert!(text.contains("`a.rs:100`") && text.contains("<summary>Receipt</summary>"));
+    }
+
+    #[test]
+    fn a_notice_stands_on_top_and_the_findings_stay() {
+        let earlier = summary(&review(vec![finding("1", 11, 11)]), &HashSet::new());
+        let mut later = review(vec![]);
+        later.receipt.head_sha = Some("b".repeat(40));
+        (later.outcome, later.reason) = (Outcome::Deferred, Some("the cap is spent --> <!-- x".into()));
+        let noticed = with_notice(Some(&earlier), &later);
+        let (marker, rest) = noticed.split_once('\n').unwrap();
+        assert!(is_summary(marker) && marker.contains(&"a".repeat(40)) && marker.ends_with(" noticed -->"), "{marker}");
+        assert!(
+            rest.starts_with("<!-- cicdctl:notice v1 -->\n## Not reviewed yet (deferred)\n\n**Why:** the cap"),
+            "{rest}"
+        );
+        assert!(rest.contains("That is said of bbbbbbbbbb; what stands below is of an earlier review."), "{rest}");
+        assert!(noticed.ends_with(earlier.split_once('\n').unwrap().1));
+        assert_eq!(noticed.matches("<!-- /cicdctl:notice -->").count(), 1);
+        // A review that finds the very same is posted again, as the notice has to go.
+        assert!(!same_summary(&noticed, &earlier));
+        // One notice takes the place of another, and the same again changes nothing.
+        assert_eq!(with_notice(Some(&noticed), &later), noticed);
+        assert_eq!(with_notice(Some(&noticed.replace('\n', "\r\n")), &later), noticed);
+        later.reason = Some("other words".into());
+        let other = with_notice(Some(&noticed), &later);
+        assert!(other.contains("other words") && !other.contains("the cap"), "{other}");
+        assert!(other.ends_with(earlier.split_once('\n').unwrap().1));
+
+        let alone = with_notice(None, &later);
+        assert!(is_summary(&alone) && alone.contains(&"b".repeat(40)) && !alone.contains("stands below"), "{alone}");
+        assert_eq!(with_notice(Some(&alone), &later), alone);
     }
 
     #[test]
