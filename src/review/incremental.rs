@@ -165,13 +165,14 @@ fn is_sound(earlier: &Earlier) -> bool {
     }
 }
 
-/// The newest conversation and the head it was about.
+/// The conversation of the newest review that an engine has made, and the head it was about. An older one would not know
+/// what that review has read, and take it for unchanged.
 fn to_resume(earlier: &[Earlier]) -> Option<(SessionUsed, String)> {
-    earlier.iter().find_map(|earlier| {
-        let session = earlier.review.receipt.engine.as_ref()?.session.clone()?;
-        // A review that stands for an older one has held no conversation about its head.
-        earlier.review.receipt.reviewed_by.is_none().then(|| (session, earlier.head.clone()))
-    })
+    // A review that stands for an older one shows that one's engine.
+    let made =
+        |earlier: &&Earlier| earlier.review.receipt.engine.is_some() && earlier.review.receipt.reviewed_by.is_none();
+    let last = earlier.iter().find(made)?;
+    Some((last.review.receipt.engine.as_ref()?.session.clone()?, last.head.clone()))
 }
 
 /// What of `now` the earlier review has seen, whose change was `before`.
@@ -470,9 +471,11 @@ mod tests {
         };
         let mut stands = with(Some("copied"));
         stands.review.receipt.reviewed_by = Some("01J".into());
-        let (session, head) = to_resume(&[with(None), stands, with(Some("b")), with(Some("c"))]).unwrap();
+        let without_engine = earlier(&[], vec![]);
+        let (session, head) = to_resume(&[without_engine, stands, with(Some("b")), with(Some("c"))]).unwrap();
         assert_eq!((session.id.as_str(), session.resumes, head.as_str()), ("b", 2, "4ead"));
-        assert_eq!(to_resume(&[with(None)]), None);
+        assert_eq!(to_resume(&[with(None), with(Some("c"))]), None, "it does not know what the last one read");
+        assert_eq!(to_resume(&[]), None);
     }
 
     #[test]
