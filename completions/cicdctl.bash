@@ -1420,7 +1420,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__job__subcmd__list)
-            opts="-n -q -v -h --lines --json --quiet --verbose --color --config --user --help"
+            opts="-n -q -v -h --lines --why --repo --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1431,6 +1431,14 @@ _cicdctl() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --why)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repo)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -269,6 +269,8 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -f -a "cancel" -d 'Cancel a job; a running engine is ended'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and not __fish_seen_subcommand_from list show follow cancel help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -s n -l lines -d 'How many' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -l why -d 'Tell what became of each job of this pull request, and why' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -l repo -d 'The pull request\'s repository, where several have one of this number' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -277,7 +279,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_sub
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more about what is done'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l format -r -f -a "text\t'For a terminal'
 json\t'The whole review, as the runner\'s API has it'
 markdown\t'For a job summary or a comment'

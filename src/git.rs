@@ -35,6 +35,9 @@ const MAX_INDEX: u64 = 1 << 30;
 pub struct Change {
     pub base: String,
     pub head: String,
+    /// What the project's own rules are read from, never anything of the head: the tip of the base branch of a pull
+    /// request, otherwise the base.
+    pub rules: String,
     /// For people: `HEAD~1..HEAD`, `staged changes`.
     pub subject: String,
 }
@@ -234,7 +237,7 @@ impl Mirror {
                 head,
             )
         };
-        Ok(Change { base, head, subject: range.to_owned() })
+        Ok(Change { rules: base.clone(), base, head, subject: range.to_owned() })
     }
 
     /// All that came since HEAD parted from `base`.
@@ -248,7 +251,8 @@ impl Mirror {
     pub async fn staged(&self, scratch: &Path) -> Result<Change> {
         let index = self.copy_of_index(scratch)?;
         let head = self.write_tree(&index).await?;
-        Ok(Change { base: self.head_or_empty().await?, head, subject: "staged changes".into() })
+        let base = self.head_or_empty().await?;
+        Ok(Change { rules: base.clone(), base, head, subject: "staged changes".into() })
     }
 
     /// The working tree with all that is not ignored, against HEAD.
@@ -266,7 +270,8 @@ impl Mirror {
         git.args(["add", "--all"]);
         git.text().await.context("could not read the working tree")?;
         let head = self.write_tree(&index).await?;
-        Ok(Change { base: self.head_or_empty().await?, head, subject: "working tree".into() })
+        let base = self.head_or_empty().await?;
+        Ok(Change { rules: base.clone(), base, head, subject: "working tree".into() })
     }
 
     /// A pull request of the remote `origin`, against its base branch. Where there is no such remote it comes from
@@ -310,8 +315,9 @@ impl Mirror {
             .await
             .with_context(|| format!("could not fetch the base branch `{base}` from {shown}"))?;
         let head = self.own_commit(&head_ref).await?;
-        let base = self.own_commit(&base_ref).await?;
-        Ok(Change { base: self.merge_base(&base, &head).await?, head, subject: format!("pull request {number}") })
+        let rules = self.own_commit(&base_ref).await?;
+        let base = self.merge_base(&rules, &head).await?;
+        Ok(Change { base, head, rules, subject: format!("pull request {number}") })
     }
 
     /// The change as a diff, with the sizes of the new files.
@@ -354,6 +360,73 @@ impl Mirror {
         git.env("GIT_INDEX_FILE", &index).current_dir(dir);
         git.text().await.context("could not check out the head")?;
         files::remove(&index)
+    }
+
+    /// The text of a file at the root of a commit or tree; `None` where there is no such name.
+    ///
+    /// Links are not followed, and what is no file or larger than `max` bytes is an error.
+    pub async fn root_file(&self, tree: &str, name: &str, max: u64) -> Result<Option<String>> {
+        let mut git = self.git();
+        git.args(["ls-tree", "-z", "--long", "--full-tree", tree, "--", name]).env("GIT_LITERAL_PATHSPECS", "1");
+        let out = text(&git.bytes().await.with_context(|| format!("could not look for `{name}`"))?);
+        // `mode type object size TAB path NUL`
+        let Some((entry, _)) = out.split_once('\t') else { return Ok(None) };
+        let words: Vec<&str> = entry.split_whitespace().collect();
+        let [mode, _, object, size] = words[..] else { bail!("git printed an unknown tree") };
+        let what = match mode {
+            "120000" => Some("a symbolic link, and links are not followed"),
+            "160000" => Some("a submodule"),
+            "040000" => Some("a directory"),
+            _ => None,
+        };
+        if let Some(what) = what {
+            bail!(Fail::new(format!("`{name}` is {what}")).hint("make it a plain file"));
+        }
+        if size.parse::<u64>().ok().is_none_or(|size| size > max) {
+            bail!("`{name}` has {size} bytes, and more than {max} are not read");
+        }
+        let mut git = self.git();
+        git.args(["cat-file", "blob", object]);
+        let bytes = git.bytes().await.with_context(|| format!("could not read `{name}`"))?;
+        Ok(Some(String::from_utf8(bytes).map_err(|_| anyhow!("`{name}` is no UTF-8 text"))?))
+    }
+
+    /// Paths that the change touches, old ones of what was renamed among them.
+    pub async fn touched(&self, change: &Change) -> Result<Vec<String>> {
+        let mut git = self.git();
+        git.args(["diff", "--name-only", "-z", "--no-renames", &change.base, &change.head, "--"]);
+        let out = git.bytes().await.with_context(|| format!("could not compare {}", change.subject))?;
+        Ok(out.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(text).collect())
+    }
+
+    /// What the `.gitattributes` of a commit or tree say of `paths`: path, attribute, and `set`, `unset` or its value.
+    ///
+    /// By way of an index: before 2.40 `git check-attr` reads no trees.
+    pub async fn attributes(
+        &self,
+        tree: &str,
+        attributes: &[&str],
+        paths: &[String],
+        scratch: &Path,
+    ) -> Result<Vec<[String; 3]>> {
+        let index = scratch.join("index.attributes");
+        let mut git = self.git();
+        git.args(["read-tree", tree]).env("GIT_INDEX_FILE", &index);
+        git.text().await.context("could not read the tree of the base")?;
+        let mut git = self.git();
+        git.args(["check-attr", "--cached", "--stdin", "-z"]).args(attributes).env("GIT_INDEX_FILE", &index);
+        git.stdin(paths.iter().flat_map(|path| format!("{path}\0").into_bytes()).collect());
+        let out = git.bytes().await.context("could not read the attributes of the base")?;
+        files::remove(&index)?;
+        // `path NUL attribute NUL value NUL`
+        let mut fields = out.split(|byte| *byte == 0).map(text);
+        let mut found = Vec::new();
+        while let (Some(path), Some(attribute), Some(value)) = (fields.next(), fields.next(), fields.next()) {
+            if value != "unspecified" {
+                found.push([path, attribute, value]);
+            }
+        }
+        Ok(found)
     }
 
     async fn fill_in_sizes(&self, change: &Change, diff: &mut Diff) -> Result<()> {

@@ -3,7 +3,7 @@
 //!
 //! - [`cli`] → [`command`]: the command tree, and a file for each command. They use [`host`] (environment, paths,
 //!   configuration), [`ui`] (the one writer to the terminal) and [`error`] (message, cause, hint, exit status).
-//! - [`config`], [`agent`]: what the user wants, as text ⇄ types. Pure.
+//! - [`config`], [`agent`], [`globs`]: what the user wants, as text ⇄ types. Pure.
 //! - [`converge`]: configuration → [`unit`] (the files that should be; pure) → plan → files → [`systemd`] (D-Bus).
 //!   [`install`] remembers what was made, so that it can be taken back.
 //! - [`runner`]: the life of the daemon: socket, HTTP routes, workers. It keeps jobs in the [`store`] and speaks the
@@ -28,6 +28,7 @@ pub mod files;
 pub mod finding;
 pub mod forge;
 pub mod git;
+pub mod globs;
 pub mod host;
 pub mod install;
 pub mod journal;

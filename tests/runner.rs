@@ -278,6 +278,38 @@ async fn what_cannot_be_read_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn the_jobs_of_one_pull_request_can_be_asked_for() {
+    let place = Place::new();
+    place.agent("web", "repo = \"acme/web\"\n").agent("shop", "repo = \"acme/shop\"\n");
+    let runner = place.runner();
+    let mut ids = Vec::new();
+    for body in [r#"{"pr":42,"repo":"acme/web"}"#, r#"{"pr":"42","agent":"shop"}"#, r#"{"pr":7,"repo":"acme/web"}"#] {
+        let answer = runner.ask("POST", "/review", "", body).await;
+        ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    let listed = async |query: &str| -> Vec<usize> {
+        let jobs = runner.get(&format!("/jobs?{query}")).await.json();
+        let place = |job: &serde_json::Value| ids.iter().position(|id| job["id"] == id.as_str()).unwrap();
+        jobs.as_array().unwrap().iter().map(place).collect()
+    };
+    assert_eq!(listed("pr=42").await, [1, 0]);
+    assert_eq!(listed("pr=42&limit=1").await, [1]);
+    assert_eq!(listed("pr=42&repo=Acme/Shop").await, [1]);
+    assert_eq!(listed("pr=42&agent=web").await, [0]);
+    assert_eq!(listed("pr=9").await, [0; 0]);
+    assert_eq!(runner.client().jobs_of_pull(42, Some("acme/web"), 10).await.unwrap()[0].id, ids[0]);
+    for (query, words) in [
+        ("pr=x", "`pr` must be"),
+        ("pr=0", "`pr` must be"),
+        ("pr=1&repo=x", "owner/name"),
+        ("repo=a/b", "goes with `pr`"),
+    ] {
+        assert!(runner.get(&format!("/jobs?{query}")).await.problem(400).contains(words), "{query}");
+    }
+    runner.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_of_more_than_a_mebibyte_is_refused_however_it_comes() {
     const LIMIT: usize = 1 << 20;
     let place = Place::new();

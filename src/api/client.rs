@@ -40,6 +40,17 @@ impl Client {
         self.json(Method::GET, &format!("/jobs?limit={limit}"), None).await
     }
 
+    /// Those of pull requests of this number, of one repository where it is given.
+    pub async fn jobs_of_pull(&self, number: u64, repo: Option<&str>, limit: u32) -> Result<Vec<Job>> {
+        let repo = repo.map_or(String::new(), |repo| format!("&repo={repo}"));
+        self.json(Method::GET, &format!("/jobs?pr={number}{repo}&limit={limit}"), None).await
+    }
+
+    /// Whether somebody listens; a socket of systemd's does even while the runner sleeps.
+    pub async fn is_there(&self) -> bool {
+        tokio::net::UnixStream::connect(&self.socket).await.is_ok()
+    }
+
     pub async fn cancel(&self, id: &str) -> Result<Job> {
         self.json(Method::DELETE, &format!("/jobs/{id}"), None).await
     }

@@ -1,21 +1,32 @@
 //! `cicdctl job`: the work that was accepted, and what became of it.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
 
+use super::why;
 use crate::api::client::{Client, find_job};
-use crate::error::Exit;
+use crate::config::is_repo;
+use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::report::{self, Format};
+use crate::store::Store;
 
 /// List, show, follow and cancel jobs
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the newest jobs
+    ///
+    /// Without the runner they are read from its store.
     List {
         /// How many
         #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
         lines: u32,
+        /// Tell what became of each job of this pull request, and why
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+        why: Option<u64>,
+        /// The pull request's repository, where several have one of this number
+        #[arg(long, value_name = "OWNER/NAME", requires = "why")]
+        repo: Option<String>,
     },
     /// Show a job with its findings and its receipt
     Show {
@@ -39,8 +50,28 @@ pub enum Command {
 pub async fn run(command: Command, host: &Host) -> Result<Exit> {
     let client = Client::new(host.paths.runner_socket());
     match command {
-        Command::List { lines } => {
-            let jobs = client.jobs(lines).await?;
+        Command::List { lines, why: Some(number), repo } => {
+            if let Some(repo) = repo.as_ref().filter(|repo| !is_repo(repo)) {
+                bail!(Fail::usage(format!("`{repo}` is no repository; it is written `owner/name`")));
+            }
+            let repo = repo.as_deref();
+            let jobs = match without_runner(&client, host).await? {
+                Some(store) => store.jobs_of_pull(number, repo, None, lines).await?,
+                None => client.jobs_of_pull(number, repo, lines).await?,
+            };
+            if host.ui.json {
+                host.ui.data_json(&why::explained(&jobs))?;
+            } else if jobs.is_empty() {
+                host.ui.say(&format!("Nothing has asked for a review of pull request {number} yet."));
+            } else {
+                host.ui.data(&why::text(&jobs))?;
+            }
+        }
+        Command::List { lines, why: None, .. } => {
+            let jobs = match without_runner(&client, host).await? {
+                Some(store) => store.jobs(None, lines).await?,
+                None => client.jobs(lines).await?,
+            };
             if host.ui.json {
                 host.ui.data_json(&jobs)?;
             } else if jobs.is_empty() {
@@ -77,4 +108,12 @@ pub async fn run(command: Command, host: &Host) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// The store, where nobody answers for it: then nobody has it open either, perhaps in an older form.
+async fn without_runner(client: &Client, host: &Host) -> Result<Option<Store>> {
+    if client.is_there().await || !host.paths.store().exists() {
+        return Ok(None);
+    }
+    Store::open(&host.paths.store()).map(Some)
 }

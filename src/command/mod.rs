@@ -14,3 +14,4 @@ pub mod run;
 pub mod secret;
 pub mod status;
 pub mod uninstall;
+mod why;

@@ -1,10 +1,12 @@
 //! The configuration: `config.toml` for the user and `agents/NAME.toml` for each agent, as text ⇄ [`Config`]. A
 //! parsed `Config` is valid. Pure; `host` reads the files.
 //!
-//! An agent's file may set everything below `[limits]`, `[job]`, `[review]`, `[engine]`, `[forge]` and `[budget]` for
-//! itself; what it leaves out comes from the user's file, and from the defaults where that has nothing either.
+//! An agent's file may set everything below `[limits]`, `[job]`, `[review]`, `[trigger]`, `[[paths]]`, `[policy]`,
+//! `[engine]`, `[forge]` and `[budget]` for itself; what it leaves out comes from the user's file, and from the defaults
+//! where that has nothing either. A repository's own file comes last, and may say less.
 
 mod parse;
+mod policy;
 mod value;
 
 use std::collections::BTreeMap;
@@ -17,7 +19,8 @@ use crate::engine::Deadlines;
 use crate::finding::Severity;
 use crate::money::Cap;
 
-pub use parse::{Source, is_repo, parse_agent, parse_config, parse_yaml, unreadable};
+pub use parse::{Source, is_repo, parse_agent, parse_config, parse_repository, parse_yaml, unreadable};
+pub use policy::{Forks, On, PathRule, PolicyConfig, REPOSITORY_FILE, TriggerConfig};
 pub use value::{ApiUrl, Percent, Size, Span};
 
 /// What the user's `config.toml` holds.
@@ -29,6 +32,10 @@ pub struct Config {
     pub hardening: HardeningConfig,
     pub job: JobConfig,
     pub review: ReviewConfig,
+    pub trigger: TriggerConfig,
+    /// In the order of the layers: what a later one says holds.
+    pub paths: Vec<PathRule>,
+    pub policy: PolicyConfig,
     pub engine: EngineConfig,
     pub forge: ForgeConfig,
     pub budget: BudgetConfig,
@@ -342,6 +349,12 @@ pub struct AgentFile {
     pub job: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub review: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub trigger: toml::Table,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<toml::Value>,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub policy: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub engine: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 
+use super::policy::{REPOSITORY_FILE, RepositoryFile};
 use super::{Agent, AgentBudget, AgentFile, Config, Limits};
 use crate::agent::AgentName;
 use crate::error::Fail;
@@ -44,6 +45,9 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     let whole = Config {
         job: config.job,
         review: config.review,
+        trigger: config.trigger,
+        paths: config.paths,
+        policy: config.policy,
         engine: config.engine,
         forge: config.forge,
         ..Config::default()
@@ -65,6 +69,9 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     let mut over = toml::Table::new();
     over.insert("job".into(), file.job.into());
     over.insert("review".into(), file.review.into());
+    over.insert("trigger".into(), file.trigger.into());
+    over.insert("paths".into(), file.paths.into());
+    over.insert("policy".into(), file.policy.into());
     over.insert("engine".into(), file.engine.into());
     over.insert("forge".into(), file.forge.into());
     // `day` and `month` of the user hold for all agents together; an agent's own are caps of another kind.
@@ -81,6 +88,24 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     effective.budget.agent =
         Some(AgentBudget { name: name.clone(), day: day.unwrap_or(Cap::NONE), month: month.unwrap_or(Cap::NONE) });
     Ok(Agent { name: name.clone(), path: file.path, repo: file.repo, limits: limits.try_into()?, config: effective })
+}
+
+/// The file of a repository's base branch laid over the configuration that the host has for it.
+///
+/// The stricter answer to forks holds: a repository may be more careful than its host, never less.
+pub fn parse_repository(text: &str, host: &Config) -> Result<Config> {
+    let source = Source { path: Path::new(REPOSITORY_FILE), text };
+    let RepositoryFile { trigger, paths: _, review } = from_toml(source)?;
+    let mut over: toml::Table = from_toml(source)?;
+    over.insert("review".into(), toml::Table::try_from(review)?.into());
+    let forks = over.get("trigger").and_then(|trigger| trigger.get("forks")).map(|_| trigger.forks);
+    let mut merged = toml::Table::try_from(host)?;
+    overlay(&mut merged, over);
+    let Config { review, mut trigger, paths, .. } = merged.try_into()?;
+    trigger.forks = forks.unwrap_or(host.trigger.forks).min(host.trigger.forks);
+    let config = Config { review, trigger, paths, ..host.clone() };
+    check(&config).map_err(|(key, problem)| at_key(source, key, &problem))?;
+    Ok(config)
 }
 
 /// `owner/name` as GitHub, GitLab and Gitea have it.
@@ -120,6 +145,9 @@ struct AgentCheck {
     limits: Limits,
     job: super::JobConfig,
     review: super::ReviewConfig,
+    trigger: super::TriggerConfig,
+    paths: Vec<super::PathRule>,
+    policy: super::PolicyConfig,
     engine: super::EngineConfig,
     forge: super::ForgeConfig,
     budget: OwnBudget,
@@ -137,8 +165,9 @@ struct OwnBudget {
 
 impl Default for AgentCheck {
     fn default() -> Self {
-        let Config { job, review, engine, forge, .. } = Config::default();
-        AgentCheck { limits: Limits::default(), job, review, engine, forge, budget: OwnBudget::default() }
+        let Config { job, review, trigger, paths, policy, engine, forge, .. } = Config::default();
+        let (limits, budget) = (Limits::default(), OwnBudget::default());
+        AgentCheck { limits, job, review, trigger, paths, policy, engine, forge, budget }
     }
 }
 
@@ -196,6 +225,15 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     }
     if config.forge.github.app_id.as_ref().is_some_and(|id| !is_app_id(id)) {
         return Err(("forge.github.app_id", "write the client id or the App id, as the App's page has it".into()));
+    }
+    let trigger = &config.trigger;
+    let words = [
+        ("trigger.label", &trigger.label),
+        ("trigger.skip_label", &trigger.skip_label),
+        ("trigger.command", &trigger.command),
+    ];
+    if let Some((key, _)) = words.into_iter().find(|(_, text)| text.trim().is_empty()) {
+        return Err((key, "it must have letters".into()));
     }
     for glob in &config.review.exclude {
         globset::Glob::new(glob).map_err(|error| ("review.exclude", error.to_string()))?;
@@ -274,11 +312,14 @@ fn lower_first(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// Lays `over` upon `base`, table by table.
+/// Lays `over` upon `base`, table by table. Lists of tables (`[[paths]]`) follow each other, other lists take each
+/// other's place.
 fn overlay(base: &mut toml::Table, over: toml::Table) {
+    let of_tables = |list: &[toml::Value]| list.first().is_some_and(toml::Value::is_table);
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(toml::Value::Table(below)), toml::Value::Table(above)) => overlay(below, above),
+            (Some(toml::Value::Array(below)), toml::Value::Array(above)) if of_tables(&above) => below.extend(above),
             (_, value) => {
                 base.insert(key, value);
             }
@@ -289,7 +330,8 @@ fn overlay(base: &mut toml::Table, over: toml::Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{BudgetConfig, EngineName, Percent, Size};
+    use crate::config::{BudgetConfig, EngineName, Forks, On, Percent, Size};
+    use crate::finding::Severity;
 
     fn config(text: &str) -> Result<Config> {
         parse_config(&[Source { path: Path::new("config.toml"), text }])
@@ -371,6 +413,91 @@ mod tests {
         let agent = parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("a.toml"), text }, &user).unwrap();
         assert_eq!(agent.config.forge.github.api_url.unwrap().server(), "https://git.acme.example");
         assert!(agent.config.review.post);
+    }
+
+    #[test]
+    fn every_layer_may_say_when_to_review_and_rules_for_paths_add_up() {
+        let user = config(
+            "[trigger]\non = [\"opened\"]\n[[paths]]\nmatch = [\"*.sql\"]\nexclude = true\n[[paths]]\nmatch = [\"a/\"]\n",
+        )
+        .unwrap();
+        assert_eq!((user.trigger.on.as_slice(), user.trigger.forks), (&[On::Opened][..], Forks::Label));
+        let text = "[trigger]\nforks = \"off\"\n[[paths]]\nmatch = [\"b/\"]\nmax_diff = \"4K\"\n[policy]\nfrom_repository = false\n";
+        let agent = parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("a.toml"), text }, &user).unwrap();
+        let of =
+            |config: &Config| -> Vec<String> { config.paths.iter().map(|rule| rule.globs[0].to_string()).collect() };
+        assert_eq!((agent.config.trigger.on.as_slice(), agent.config.trigger.forks), (&[On::Opened][..], Forks::Off));
+        assert_eq!(of(&agent.config), ["*.sql", "a/", "b/"]);
+        assert!(user.policy.from_repository && !agent.config.policy.from_repository);
+
+        let own = parse_repository("[[paths]]\nmatch = [\"c/\"]\nmin_severity = \"high\"\n", &agent.config).unwrap();
+        assert_eq!(of(&own), ["*.sql", "a/", "b/", "c/"]);
+        assert_eq!((own.paths[2].max_diff, own.paths[3].min_severity), (Some(Size(4096)), Some(Severity::High)));
+    }
+
+    #[test]
+    fn wrong_policies_have_their_place() {
+        for (text, expected) in [
+            ("[trigger]\non = [\"pushed\"]\n", "config.toml:2:7: unknown variant `pushed`"),
+            ("[trigger]\nfork = \"off\"\n", "hint: did you mean `forks`?"),
+            ("[trigger]\nforks = \"summary\"\n", "config.toml:2:9: unknown variant `summary`"),
+            ("[trigger]\nlabel = \" \"\n", "config.toml:2: `trigger.label`: it must have letters"),
+            ("[trigger]\nbase_branches = [\"a[\"]\n", "config.toml:2:17: `a[` is no glob"),
+            ("[[paths]]\nexclude = true\n", "config.toml:1:1: missing field `match`"),
+            ("[[paths]]\nmatch = []\n", "config.toml:2:9: a rule without a glob"),
+            ("[[paths]]\nmatch = [\"a\"]\n\n[[paths]]\nmatch = [\"b\", \"a[\"]\n", "config.toml:5:9: `a[` is no glob"),
+            ("[[paths]]\nmatch = [\"a\"]\nengine = \"claude\"\n", "config.toml:3:1: unknown field `engine`"),
+        ] {
+            let error = error(text);
+            assert!(error.contains(expected), "{text}{error}");
+        }
+    }
+
+    #[test]
+    fn a_repository_says_no_more_than_it_may() {
+        let host = Config::default();
+        let error = |text: &str| crate::error::describe(&parse_repository(text, &host).unwrap_err());
+        for (text, expected) in [
+            ("[engine.command]\nargv = [\"/bin/sh\"]\n", ".cicd-toolkit.toml:1:2: unknown field `engine`"),
+            ("[job]\npass_environment = [\"HOME\"]\n", ".cicd-toolkit.toml:1:2: unknown field `job`"),
+            ("[policy]\nfrom_repository = true\n", ".cicd-toolkit.toml:1:2: unknown field `policy`"),
+            ("[review]\npost = true\n", ".cicd-toolkit.toml:2:1: unknown field `post`"),
+            ("[review]\nmax_diff = \"1G\"\n", ".cicd-toolkit.toml:2:1: unknown field `max_diff`"),
+            ("[review]\nengine = \"claude\"\n", ".cicd-toolkit.toml:2:1: unknown field `engine`"),
+            ("[review]\n\nmin_severty = \"low\"\n", ".cicd-toolkit.toml:3:1: unknown field `min_severty`"),
+            ("[review]\n\nmin_severty = \"low\"\n", "hint: did you mean `min_severity`?"),
+            ("[review]\nmax_inline = 99\n", ".cicd-toolkit.toml:2: `review.max_inline`: at most 25"),
+            ("[review]\nexclude = [\"a[\"]\n", ".cicd-toolkit.toml:2: `review.exclude`"),
+            ("[trigger\n", ".cicd-toolkit.toml:1:"),
+        ] {
+            let error = error(text);
+            assert!(error.contains(expected), "{text}{error}");
+        }
+        let text = "[review]\nmin_severity = \"high\"\nexclude = [\"docs/\"]\ninstructions = \"Be brief.\"\nmax_inline = 2\nrefute = false\n";
+        let own = parse_repository(text, &host).unwrap().review;
+        assert_eq!((own.min_severity, own.max_inline, own.refute), (Severity::High, 2, false));
+        assert_eq!((own.exclude, own.instructions.as_str()), (vec!["docs/".to_owned()], "Be brief."));
+        assert_eq!(parse_repository("", &host).unwrap(), host);
+        let source = Source { path: Path::new("a.toml"), text: "[budget]\nday = 1\n" };
+        let agent = parse_agent(&"shop".parse().unwrap(), source, &host).unwrap().config;
+        assert_eq!(parse_repository("", &agent).unwrap(), agent, "the caps of an agent are still there");
+    }
+
+    #[test]
+    fn the_stricter_answer_to_forks_holds() {
+        for (host, own, holds) in [
+            ("off", "full", Forks::Off),
+            ("label", "full", Forks::Label),
+            ("summary-only", "full", Forks::SummaryOnly),
+            ("full", "label", Forks::Label),
+            ("summary-only", "off", Forks::Off),
+        ] {
+            let host = config(&format!("[trigger]\nforks = \"{host}\"\n")).unwrap();
+            let own = format!("[trigger]\nforks = \"{own}\"\n");
+            assert_eq!(parse_repository(&own, &host).unwrap().trigger.forks, holds, "{own}");
+        }
+        let host = config("[trigger]\nforks = \"full\"\n").unwrap();
+        assert_eq!(parse_repository("[trigger]\ndrafts = true\n", &host).unwrap().trigger.forks, Forks::Full);
     }
 
     #[test]

@@ -427,6 +427,98 @@ async fn a_pull_request_comes_from_the_remote_into_the_mirror_alone() {
 }
 
 #[tokio::test]
+async fn the_rules_of_a_pull_request_are_at_the_tip_of_its_base() {
+    let place = place();
+    let left = place.git(&["rev-parse", "HEAD"]);
+    remote(&place);
+    let tip = place.commit("later.txt", "later\n");
+    place.git(&["push", "-q", "../remote.git", "HEAD:main"]);
+    let mirror = place.mirror().await;
+    let change = mirror.pull_request(7, Some("main"), None).await.unwrap();
+    assert_eq!((&change.base, &change.rules), (&left, &tip));
+    let local = mirror.range("HEAD").await.unwrap();
+    assert_eq!((&local.base, &local.rules), (&left, &left));
+}
+
+#[tokio::test]
+async fn a_file_at_the_root_is_read_and_nothing_that_is_none() {
+    let place = place();
+    place.file("a:*b.toml", "x = 1\n");
+    place.file("dir/x", "");
+    place.file("latin.toml", "");
+    std::fs::write(place.repo.join("latin.toml"), b"\xe9").unwrap();
+    symlink("/etc/passwd", place.repo.join("link.toml")).unwrap();
+    let head = place.commit("large.toml", &"x".repeat(101));
+    place.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},module")]);
+    place.git(&["commit", "-q", "-m", "module"]);
+    let mirror = place.mirror().await;
+    let head = place.git(&["rev-parse", "HEAD"]);
+    let read = async |name: &str| mirror.root_file(&head, name, 100).await;
+    assert_eq!(read("a:*b.toml").await.unwrap().as_deref(), Some("x = 1\n"));
+    for name in ["none.toml", "first*", ":(glob)*.txt"] {
+        assert_eq!(read(name).await.unwrap(), None, "{name}");
+    }
+    for (name, why) in [
+        ("link.toml", "`link.toml` is a symbolic link, and links are not followed"),
+        ("module", "`module` is a submodule"),
+        ("dir", "`dir` is a directory"),
+        ("large.toml", "`large.toml` has 101 bytes, and more than 100 are not read"),
+        ("latin.toml", "`latin.toml` is no UTF-8 text"),
+    ] {
+        let error = shown(read(name).await);
+        assert!(error.contains(why), "{error}");
+    }
+    let empty = mirror.empty_tree().await.unwrap();
+    assert_eq!(mirror.root_file(&empty, "first.txt", 100).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn attributes_are_those_of_the_tree_that_is_asked_as_git_reads_them() {
+    let place = place();
+    place.file("src/.gitattributes", "*.js !made\nown.js made=true\n");
+    place.file(".git/info/attributes", "* made\n");
+    let base = place.commit(
+        ".gitattributes",
+        "[attr]by-hand -made\n*.js made\n\"with space.c\" made\n/top/** other\ngen/**/x.c made\nkept.js by-hand\ndir/ made\n",
+    );
+    place.commit(".gitattributes", "* -made\n");
+    place.file(".gitattributes", "* -made\n");
+    let mirror = place.mirror().await;
+    let paths = [
+        "a.js",
+        "src/a.js",
+        "src/own.js",
+        "with space.c",
+        "top/a/b",
+        "gen/x.c",
+        "gen/a/b/x.c",
+        "kept.js",
+        "dir/a",
+        "new\nline.js",
+        "first.txt",
+    ];
+    let asked: Vec<String> = paths.map(String::from).into();
+    let said = mirror.attributes(&base, &["made", "other"], &asked, &place.path("scratch")).await.unwrap();
+    let said: Vec<String> = said.iter().map(|line| line.join(" ")).collect();
+    assert_eq!(
+        said,
+        [
+            "a.js made set",
+            "src/own.js made true",
+            "with space.c made set",
+            "top/a/b other set",
+            "gen/x.c made set",
+            "gen/a/b/x.c made set",
+            "kept.js made unset",
+            "new\nline.js made set",
+        ]
+    );
+    assert_eq!(files::names(&place.path("scratch")).unwrap(), [""; 0], "the index is gone");
+    let empty = mirror.empty_tree().await.unwrap();
+    assert_eq!(mirror.attributes(&empty, &["made"], &asked, &place.path("scratch")).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
 async fn a_pull_request_that_does_not_exist_is_named_and_so_is_a_missing_base_or_remote() {
     let place = place();
     let error = shown(place.mirror().await.pull_request(7, None, None).await);

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::paths::PathRules;
+use super::policy::Policy;
 use super::{Coverage, Outcome, Receipt, Review, Setting, plan};
 use crate::cage::API_KEY;
 use crate::config::{Config, EngineName};
@@ -12,12 +14,16 @@ use crate::error::Fail;
 use crate::store;
 
 /// What an engine is to read: the rules cost nothing and look at lock files and vendored code, too.
-pub(super) fn reading(config: &Config, spec: &EngineSpec) -> Result<(plan::Budget, plan::Exclusions)> {
+pub(super) fn reading(policy: &Policy, spec: &EngineSpec) -> Result<(plan::Budget, plan::Exclusions)> {
+    let Policy { config: Config { review, paths, .. }, attributes } = policy;
+    let rules = PathRules::new(paths)?;
     if matches!(spec, EngineSpec::Rules) {
-        return Ok((plan::Budget::UNLIMITED, plan::Exclusions::only(&config.review.exclude)?));
+        let exclusions = plan::Exclusions::only(&review.exclude)?;
+        return Ok((plan::Budget::UNLIMITED, exclusions.obeying(rules.without_budgets(), attributes.clone())));
     }
-    let bytes = usize::try_from(config.review.max_diff.0).unwrap_or(usize::MAX);
-    Ok((plan::Budget { max_bytes: bytes, max_file_bytes: bytes }, plan::Exclusions::new(&config.review.exclude)?))
+    let bytes = usize::try_from(review.max_diff.0).unwrap_or(usize::MAX);
+    let exclusions = plan::Exclusions::new(&review.exclude)?.obeying(rules, attributes.clone());
+    Ok((plan::Budget { max_bytes: bytes, max_file_bytes: bytes }, exclusions))
 }
 
 /// The engine with all that it needs to know.

@@ -11,8 +11,8 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 
+use super::policy::Policy;
 use super::{Coverage, FileCoverage, Outcome, Review, Run, SessionUsed, judge, terms};
-use crate::config::Config;
 use crate::diff::{Diff, FileDiff, Hunk};
 use crate::engine::{EngineSpec, OpenFinding, SessionWish};
 use crate::finding::{Finding, Lines};
@@ -45,7 +45,7 @@ impl Run<'_> {
         &mut self,
         mirror: &Mirror,
         change: &Change,
-        config: &Config,
+        policy: &Policy,
         spec: &EngineSpec,
         diff: &Diff,
     ) -> Result<Known> {
@@ -62,12 +62,12 @@ impl Run<'_> {
         if self.request.full {
             return Ok(Known { session: fresh, ..nothing });
         }
-        let digest = terms(config, spec)?;
+        let digest = terms(policy, spec)?;
         let mut earlier = store.earlier(&format!("{}#{number}", forge.repo()), LOOKED_THROUGH).await?;
         earlier.retain(|earlier| earlier.digest == digest);
         let session = fresh.map(|fresh| SessionWish { resume: to_resume(&earlier), ..fresh });
         let Some(last) = earlier.into_iter().find(is_sound) else { return Ok(Known { session, ..nothing }) };
-        let then = Change { base: last.base.clone(), head: last.head.clone(), subject: change.subject.clone() };
+        let then = Change { base: last.base.clone(), head: last.head.clone(), ..change.clone() };
         Ok(match mirror.diff(&then).await {
             Ok(before) => Known { session, ..compare(&last, &before, diff) },
             Err(error) => {

@@ -14,6 +14,7 @@ use crate::diff::{Diff, FileDiff};
 use crate::finding::{Draft, ExcerptLine, Finding, Lines, Severity};
 use crate::plain;
 use crate::quantity::{self, count};
+use crate::review::paths::PathRules;
 use crate::review::{Coverage, FileCoverage, Outcome};
 
 /// How far a finding may be moved to stand in the diff, in lines.
@@ -31,15 +32,16 @@ const MAX_STRAYS: usize = 10;
 
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Findings below it are left out.
+    /// Findings below it are left out, but where a rule for their path has another.
     pub floor: Severity,
+    pub rules: PathRules,
     /// Where the engine found the files, so that its absolute paths can be told.
     pub checkout: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { floor: Severity::Info, checkout: None }
+        Options { floor: Severity::Info, rules: PathRules::default(), checkout: None }
     }
 }
 
@@ -56,11 +58,13 @@ pub fn judge(drafts: Vec<Draft>, diff: &Diff, options: &Options) -> Judged {
     let mut left_out = LeftOut::default();
     let mut findings = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        if draft.severity < options.floor {
-            left_out.below_floor += 1;
+        let file = change.file(&draft.path);
+        let floor = file.and_then(|file| options.rules.floor(file.path)).unwrap_or(options.floor);
+        if draft.severity < floor {
+            *left_out.below.entry(floor).or_default() += 1;
             continue;
         }
-        match change.file(&draft.path) {
+        match file {
             Some(file) => findings.push(file.place(draft, &mut left_out)),
             None => *left_out.strays.entry(plain::one_line(&draft.path, MAX_TITLE)).or_default() += 1,
         }
@@ -76,7 +80,7 @@ pub fn judge(drafts: Vec<Draft>, diff: &Diff, options: &Options) -> Judged {
     left_out.repeated = before - findings.len();
 
     change.name(&mut findings);
-    Judged { findings, notes: left_out.notes(options.floor) }
+    Judged { findings, notes: left_out.notes() }
 }
 
 /// How a review of these files ended, and why it is not `reviewed` where it is not.
@@ -299,7 +303,8 @@ impl<'a> ShownFile<'a> {
 
 #[derive(Default)]
 struct LeftOut {
-    below_floor: usize,
+    /// How many were below each floor.
+    below: BTreeMap<Severity, usize>,
     repeated: usize,
     long_suggestions: usize,
     /// How many drafts named each path that is no file of the change.
@@ -307,8 +312,8 @@ struct LeftOut {
 }
 
 impl LeftOut {
-    fn notes(self, floor: Severity) -> Vec<String> {
-        let LeftOut { below_floor, repeated, long_suggestions, strays } = self;
+    fn notes(self) -> Vec<String> {
+        let LeftOut { below, repeated, long_suggestions, strays } = self;
         let mut notes = Vec::new();
         let further: usize = strays.values().skip(MAX_STRAYS).sum();
         for (path, number) in strays.into_iter().take(MAX_STRAYS) {
@@ -324,8 +329,8 @@ impl LeftOut {
                 count(further, "finding")
             ));
         }
-        if below_floor > 0 {
-            notes.push(format!("left out {} below `{floor}`", count(below_floor, "finding")));
+        for (floor, number) in below {
+            notes.push(format!("left out {} below `{floor}`", count(number, "finding")));
         }
         if repeated > 0 {
             notes.push(format!("left out {} that only repeated another", count(repeated, "finding")));
@@ -622,7 +627,7 @@ mod tests {
     fn repeats_and_what_is_below_the_floor_are_counted() {
         let low = Draft { severity: Severity::Low, ..draft("src/a.rs", 10, 10) };
         let unsure = Draft { confidence: 0.2, explanation: "Perhaps.".to_owned(), ..draft("./src/a.rs", 10, 10) };
-        let options = Options { floor: Severity::Medium, checkout: None };
+        let options = Options { floor: Severity::Medium, ..Options::default() };
         let judged =
             judge(vec![low, unsure, draft("src/a.rs", 10, 10), draft("src/a.rs", 12, 12)], &change(), &options);
         assert_eq!(judged.findings.len(), 2);
@@ -631,6 +636,27 @@ mod tests {
             judged.notes,
             ["left out 1 finding below `medium`", "left out 1 finding that only repeated another"]
         );
+    }
+
+    #[test]
+    fn a_path_may_have_a_floor_of_its_own() {
+        let text = "[[paths]]\nmatch = [\"src/\"]\nmin_severity = \"high\"\n[[paths]]\nmatch = [\"a/\"]\nmin_severity = \"info\"\n";
+        let source = crate::config::Source { path: std::path::Path::new("c"), text };
+        let rules = PathRules::new(&crate::config::parse_config(&[source]).unwrap().paths).unwrap();
+        let options = Options { floor: Severity::Medium, rules, checkout: None };
+        let make = |path: &str, severity| Draft { severity, ..draft(path, 1, 1) };
+        let drafts = vec![
+            make("./src/a.rs", Severity::Medium),
+            make("src/a.rs", Severity::High),
+            make("a/deep.rs", Severity::Info),
+            make("new.rs", Severity::Low),
+            make("new.rs", Severity::Medium),
+            make("nowhere", Severity::Low),
+        ];
+        let judged = judge(drafts, &change(), &options);
+        let kept: Vec<&str> = judged.findings.iter().map(|finding| finding.path.as_str()).collect();
+        assert_eq!(kept, ["src/a.rs", "new.rs", "a/deep.rs"]);
+        assert_eq!(judged.notes, ["left out 2 findings below `medium`", "left out 1 finding below `high`"]);
     }
 
     #[test]

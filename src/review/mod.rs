@@ -1,12 +1,15 @@
 //! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines, the cage,
 //! the forge and what the store remembers of earlier reviews; knows nothing of our own HTTP API.
 
+pub mod attributes;
 pub mod budget;
 mod change;
 mod engine;
 pub mod incremental;
 pub mod judge;
+pub mod paths;
 pub mod plan;
+pub mod policy;
 pub mod publish;
 #[cfg(test)]
 pub mod sample;
@@ -28,6 +31,10 @@ use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
 use crate::store::{Store, now_ms};
 use crate::{files, quantity};
+
+use paths::PathRules;
+use policy::Policy;
+use publish::Posting;
 
 pub use types::*;
 
@@ -64,8 +71,8 @@ struct Run<'a> {
     wish: &'a mut watch::Receiver<Wish>,
     tell: &'a mut Sink<'a>,
     review: Review,
-    /// Where it is published, from the moment on when the commit waits for it.
-    posting: Option<PullRequest>,
+    /// Where it is published, from the moment on when its head is known.
+    posting: Option<Posting>,
     /// A cap on what may be spent did not allow it.
     capped: bool,
 }
@@ -134,10 +141,10 @@ pub async fn run<'a>(
             review.reason = Some(reason(&error));
         }
     }
-    if let (Some(pull), Some(forge)) = (posting, setting.forge) {
+    if let (Some(posting), Some(forge)) = (posting, setting.forge) {
         // The summary has the time until here, the stored receipt also that of publishing.
         review.receipt.duration_ms = milliseconds(began.elapsed());
-        publish::finish(forge, &pull, setting.config.review.max_inline as usize, capped, &mut review, tell).await;
+        publish::finish(forge, &posting, capped, &mut review, tell).await;
     }
     review.receipt.duration_ms = milliseconds(began.elapsed());
     Some(review)
@@ -148,24 +155,29 @@ impl Run<'_> {
         // A directory of the same name is left from a runner that crashed.
         remove_tree(&self.dir).await?;
         files::make_dir(&self.scratch(), 0o700)?;
-        let (mirror, change) = match (self.request.pr, self.setting.forge) {
+        let (mirror, change, pull) = match (self.request.pr, self.setting.forge) {
             (Some(number), Some(forge)) => {
                 let Some(pull) = self.pull_request(forge, number).await? else { return Ok(()) };
-                self.announce(forge, &pull).await?;
-                self.change_of(forge, &pull).await?
+                let (mirror, change) = self.change_of(forge, &pull).await?;
+                (mirror, change, Some((forge, pull)))
             }
-            _ => self.local_change().await?,
+            _ => {
+                let (mirror, change) = self.local_change().await?;
+                (mirror, change, None)
+            }
         };
         self.review.subject = change.subject.clone();
         self.review.receipt.base_sha = Some(change.base.clone());
         self.review.receipt.head_sha = Some(change.head.clone());
 
-        let config = self.setting.config;
+        let pull = pull.as_ref().map(|(forge, pull)| (*forge, pull));
+        let Some(policy) = self.policy(&mirror, &change, pull).await? else { return Ok(()) };
+        let config = &policy.config;
         let spec = engine::spec(self.request.engine.unwrap_or(config.review.engine), config, self.setting)?;
-        if self.is_known(&change, config, &spec).await? {
+        if self.is_known(&change, &policy, &spec).await? {
             return Ok(());
         }
-        self.read(&mirror, &change, config, spec).await
+        self.read(&mirror, &change, &policy, spec).await
     }
 
     /// The pull request as it is now; `None` where another job has it in hand.
@@ -192,24 +204,27 @@ impl Run<'_> {
         if let Some(store) = self.setting.store {
             store.found_head(&self.review.job, &pull.head_sha, asked_ms).await?;
         }
+        if self.request.post.unwrap_or(self.setting.config.review.post) && !self.request.dry_run {
+            self.posting = Some(Posting { pull: pull.clone(), max_inline: None, waits: false });
+        }
         Ok(Some(pull))
     }
 
-    /// Whether the review is published; if so, its commit waits for it from now on.
-    async fn announce(&mut self, forge: &dyn Forge, pull: &PullRequest) -> Result<(), Stopped> {
-        if self.request.post.unwrap_or(self.setting.config.review.post) && !self.request.dry_run {
-            publish::begin(forge, pull).await?;
-            self.posting = Some(pull.clone());
+    /// It is to be reviewed: where it is published its commit waits for it from now on.
+    async fn announce(&mut self, forge: &dyn Forge, max_inline: usize) -> Result<(), Stopped> {
+        if let Some(posting) = self.posting.take() {
+            publish::begin(forge, &posting.pull).await?;
+            self.posting = Some(Posting { max_inline: Some(max_inline), ..posting });
         }
         Ok(())
     }
 
     /// Whether this very change was reviewed before on the same terms: then that review stands, and nothing is paid.
-    async fn is_known(&mut self, change: &Change, config: &Config, spec: &EngineSpec) -> Result<bool, Stopped> {
+    async fn is_known(&mut self, change: &Change, policy: &Policy, spec: &EngineSpec) -> Result<bool, Stopped> {
         let (Some(store), Some(forge), Some(number)) = (self.setting.store, self.setting.forge, self.request.pr) else {
             return Ok(false);
         };
-        let digest = terms(config, spec)?;
+        let digest = terms(policy, spec)?;
         store.found_terms(&self.review.job, &change.base, &digest).await?;
         if self.request.full || self.request.dry_run {
             return Ok(false);
@@ -235,17 +250,18 @@ impl Run<'_> {
         &mut self,
         mirror: &Mirror,
         change: &Change,
-        config: &Config,
+        policy: &Policy,
         mut spec: EngineSpec,
     ) -> Result<(), Stopped> {
+        let config = &policy.config;
         let diff = mirror.diff(change).await?;
         if diff.files.is_empty() {
             (self.review.outcome, self.review.reason) =
                 (Outcome::Skipped, Some(format!("{}: nothing has changed", change.subject)));
             return Ok(());
         }
-        let (budget, exclusions) = engine::reading(config, &spec)?;
-        let known = self.known(mirror, change, config, &spec, &diff).await?;
+        let (budget, exclusions) = engine::reading(policy, &spec)?;
+        let known = self.known(mirror, change, policy, &spec, &diff).await?;
         let plan = plan::plan(known.unread(diff), &budget, &exclusions);
         self.review.receipt.files = known.covered(plan.files);
         let seen = self.review.receipt.seen();
@@ -277,6 +293,7 @@ impl Run<'_> {
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
         }
         (self.tell)(Happening::Stage { stage: Stage::Engine, detail: name.to_owned() });
+        let rules = PathRules::new(&config.paths)?;
         let input = Input {
             job: self.review.job.clone(),
             spec,
@@ -286,7 +303,7 @@ impl Run<'_> {
                 subject: change.subject.clone(),
                 base_sha: change.base.clone(),
                 head_sha: change.head.clone(),
-                instructions: config.review.instructions.clone(),
+                instructions: rules.instructions(&config.review.instructions, &plan.seen),
                 others: known.others(&plan.seen),
                 open: known.open(&plan.seen),
                 session: known.session(),
@@ -333,7 +350,7 @@ impl Run<'_> {
         };
 
         (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
-        let options = judge::Options { floor: config.review.min_severity, checkout: Some(self.checkout()) };
+        let options = judge::Options { floor: config.review.min_severity, rules, checkout: Some(self.checkout()) };
         let judged = judge::judge(report.drafts, &input.bundle.diff, &options);
         let review = &mut self.review;
         review.findings = judged.findings;
@@ -359,9 +376,12 @@ impl Run<'_> {
 }
 
 /// Names all that decides how a change is reviewed: with the same terms the same commits need no second review.
-fn terms(config: &Config, spec: &EngineSpec) -> Result<String> {
+fn terms(policy: &Policy, spec: &EngineSpec) -> Result<String> {
+    let Policy { config, attributes } = policy;
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(&config.review)?);
+    hash.update(serde_json::to_vec(&config.paths)?);
+    hash.update(serde_json::to_vec(attributes)?);
     hash.update(serde_json::to_vec(spec)?);
     Ok(hex::encode(&hash.finalize()[..16]))
 }

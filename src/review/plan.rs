@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
 use crate::diff::{Diff, FileDiff, FileStatus, LineKind};
+use crate::globs::Globs;
 use crate::quantity;
+use crate::review::attributes::Attributes;
+use crate::review::paths::PathRules;
 use crate::review::{Coverage, FileCoverage};
 
 /// How much diff text an engine may be given, in bytes.
@@ -30,13 +30,13 @@ impl Budget {
     }
 }
 
-/// Which files are left out whatever the budget.
+/// Which files are left out whatever the budget, and what the project's own rules say of them.
 #[derive(Debug, Clone, Default)]
 pub struct Exclusions {
     built_in: bool,
-    globs: GlobSet,
-    /// The globs as they were written, in the order of `globs`.
-    written: Vec<String>,
+    globs: Globs,
+    rules: PathRules,
+    attributes: Attributes,
 }
 
 impl Exclusions {
@@ -45,25 +45,9 @@ impl Exclusions {
         Exclusions::default()
     }
 
-    /// What is no use to a reader of code, and what `globs` name.
-    ///
-    /// A glob without `/` is compared with the file name, one with `/` with the whole path; `*` does not match a `/`,
-    /// `**` does; a glob that ends in `/` names all that is below.
+    /// What is no use to a reader of code, and what `globs` name; see [`Globs::of_paths`].
     pub fn new(globs: &[String]) -> anyhow::Result<Exclusions> {
-        let mut set = GlobSetBuilder::new();
-        for written in globs {
-            let mut pattern = written.strip_prefix('/').unwrap_or(written).to_owned();
-            if pattern.ends_with('/') {
-                pattern.push_str("**");
-            }
-            if !written.contains('/') {
-                pattern.insert_str(0, "**/");
-            }
-            let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
-            set.add(glob.with_context(|| format!("`{written}` is no glob"))?);
-        }
-        let globs_set = set.build().context("could not compile the globs of `exclude`")?;
-        Ok(Exclusions { built_in: true, globs: globs_set, written: globs.to_vec() })
+        Ok(Exclusions { built_in: true, globs: Globs::of_paths(globs)?, ..Exclusions::default() })
     }
 
     /// Only what `globs` name, as in [`Exclusions::new`].
@@ -71,18 +55,39 @@ impl Exclusions {
         Ok(Exclusions { built_in: false, ..Exclusions::new(globs)? })
     }
 
+    /// With what the configuration and the base say of some paths. A rule for a path decides over all else; the base
+    /// may say of a file that it is vendored or generated, or that it is not whatever its name looks like.
+    pub fn obeying(self, rules: PathRules, attributes: Attributes) -> Exclusions {
+        Exclusions { rules, attributes, ..self }
+    }
+
     fn reason(&self, file: &FileDiff) -> Option<String> {
-        if let Some(first) = self.globs.matches(&file.path).first() {
-            return Some(format!("excluded by `{}`", self.written[*first]));
+        let binary = || (self.built_in && file.binary).then(|| "binary".to_owned());
+        match self.rules.excluded(&file.path) {
+            Some((true, glob)) => return Some(format!("excluded by the rule for `{glob}`")),
+            Some((false, _)) => return binary(),
+            None => {}
+        }
+        if let Some(glob) = self.globs.first(&file.path) {
+            return Some(format!("excluded by `{glob}`"));
+        }
+        let marks = self.attributes.marks(&file.path);
+        if marks.vendored == Some(true) {
+            return Some("vendored (`linguist-vendored`)".to_owned());
+        }
+        if marks.generated == Some(true) {
+            return Some("generated (`linguist-generated`)".to_owned());
         }
         if !self.built_in {
             return None;
         }
-        vendored(&file.path)
-            .or_else(|| lock_file(&file.path))
-            .or_else(|| generated_by_name(&file.path))
-            .or_else(|| file.binary.then(|| "binary".to_owned()))
-            .or_else(|| generated_by_marker(file))
+        // Who takes lock files for generated (Linguist does) takes them back in the same way.
+        let (may_be_vendored, may_be_generated) = (marks.vendored.is_none(), marks.generated.is_none());
+        let path = file.path.as_str();
+        let vendored = may_be_vendored.then(|| vendored(path)).flatten();
+        let generated = || may_be_generated.then(|| lock_file(path).or_else(|| generated_by_name(path))).flatten();
+        let marked = || may_be_generated.then(|| generated_by_marker(file)).flatten();
+        vendored.or_else(generated).or_else(binary).or_else(marked)
     }
 }
 
@@ -101,9 +106,9 @@ pub fn plan(diff: Diff, budget: &Budget, exclusions: &Exclusions) -> Plan {
 
     let mut waiting: Vec<usize> = (0..paths.len()).filter(|index| coverage[*index].is_none()).collect();
     waiting.sort_by_cached_key(|index| (relevance(&paths[*index]), size(&paths[*index]), *index));
-    let mut left = budget.max_bytes;
+    let mut purse = Purse { budget, left: budget.max_bytes, rules: &exclusions.rules, left_of_rules: HashMap::new() };
     for index in waiting {
-        coverage[index] = Some(spend(size(&paths[index]), &mut left, budget));
+        coverage[index] = Some(purse.spend(&paths[index][0].path, size(&paths[index])));
     }
 
     let mut plan = Plan { seen: Diff::default(), files: Vec::with_capacity(paths.len()) };
@@ -140,20 +145,44 @@ fn excluded(parts: &[FileDiff], exclusions: &Exclusions) -> Option<Coverage> {
     Some(Coverage::Excluded { reason })
 }
 
-fn spend(size: usize, left: &mut usize, budget: &Budget) -> Coverage {
-    let bytes = |number: usize| quantity::bytes(number as u64);
-    if size > budget.max_file_bytes {
-        let reason =
-            format!("over the budget of {} for one file: its diff has {}", bytes(budget.max_file_bytes), bytes(size));
-        return Coverage::Missed { reason };
+/// What is left of the budget.
+struct Purse<'a> {
+    budget: &'a Budget,
+    left: usize,
+    rules: &'a PathRules,
+    /// By the number of the rule.
+    left_of_rules: HashMap<usize, usize>,
+}
+
+impl Purse<'_> {
+    fn spend(&mut self, path: &str, size: usize) -> Coverage {
+        let over = |budget: usize, what: &str| {
+            let bytes = |number: usize| quantity::bytes(number as u64);
+            Coverage::Missed {
+                reason: format!("over the budget of {} for {what}: its diff has {}", bytes(budget), bytes(size)),
+            }
+        };
+        if size > self.budget.max_file_bytes {
+            return over(self.budget.max_file_bytes, "one file");
+        }
+        let mut of_rule = self.rules.budget(path).map(|rule| {
+            let left = self.left_of_rules.entry(rule.rule).or_insert(rule.max_bytes);
+            (rule, left)
+        });
+        if let Some((rule, left)) = &of_rule
+            && size > **left
+        {
+            return over(rule.max_bytes, &format!("`{}`", rule.glob));
+        }
+        if size > self.left {
+            return over(self.budget.max_bytes, "the change");
+        }
+        self.left -= size;
+        if let Some((_, left)) = &mut of_rule {
+            **left -= size;
+        }
+        Coverage::Seen
     }
-    if size > *left {
-        let reason =
-            format!("over the budget of {} for the change: its diff has {}", bytes(budget.max_bytes), bytes(size));
-        return Coverage::Missed { reason };
-    }
-    *left -= size;
-    Coverage::Seen
 }
 
 /// Bytes of diff text; none where there is nothing to read (a pure rename, a change of mode, an empty file).
@@ -390,6 +419,87 @@ mod tests {
         );
         let error = Exclusions::new(&["a[".to_owned()]).unwrap_err();
         assert_eq!(error.to_string(), "`a[` is no glob");
+    }
+
+    #[test]
+    fn the_base_says_what_is_generated_and_what_is_not() {
+        let said = [
+            ("api/schema.ts", "linguist-generated", "set"),
+            ("third/a.c", "linguist-vendored", "true"),
+            ("vendor/ours.c", "linguist-vendored", "unset"),
+            ("Cargo.lock", "linguist-generated", "false"),
+            ("app.min.js", "linguist-generated", "unset"),
+            ("mock.go", "linguist-generated", "unset"),
+            ("odd.rs", "linguist-generated", "perhaps"),
+            ("vendor/x.min.js", "linguist-vendored", "unset"),
+            ("logo.png", "linguist-generated", "unset"),
+        ];
+        let attributes: Attributes = said.iter().map(|line| <[&str; 3]>::from(*line).map(String::from)).collect();
+        let exclusions = standard().obeying(PathRules::default(), attributes.clone());
+        let mut files: Vec<FileDiff> = said.iter().map(|(path, ..)| added(path, &["+x"])).collect();
+        files[5] = file("mock.go", &[(1, &[" // @generated", "+b"])]);
+        files[8] = binary("logo.png");
+        assert_eq!(
+            shown(&plan(diff(files), &Budget::UNLIMITED, &exclusions)),
+            [
+                "api/schema.ts: generated (`linguist-generated`)",
+                "third/a.c: vendored (`linguist-vendored`)",
+                "vendor/ours.c: seen",
+                "Cargo.lock: seen",
+                "app.min.js: seen",
+                "mock.go: seen",
+                "odd.rs: seen",
+                "vendor/x.min.js: generated (`*.min.js`)",
+                "logo.png: binary",
+            ]
+        );
+        // What the base says in so many words holds for the rules engine, too.
+        let exclusions = Exclusions::only(&[]).unwrap().obeying(PathRules::default(), attributes);
+        let plan = plan(diff(vec![added("api/schema.ts", &["+x"])]), &Budget::UNLIMITED, &exclusions);
+        assert_eq!(shown(&plan), ["api/schema.ts: generated (`linguist-generated`)"]);
+    }
+
+    #[test]
+    fn a_rule_for_paths_leaves_out_takes_in_and_has_a_budget() {
+        let text = r#"
+            [[paths]]
+            match = ["gen/", "*.sql"]
+            exclude = true
+            [[paths]]
+            match = ["gen/keep.rs", "vendor/ours/", "*.png"]
+            exclude = false
+            [[paths]]
+            match = ["data/**"]
+            max_diff = "200"
+        "#;
+        let source = crate::config::Source { path: std::path::Path::new("c"), text };
+        let rules = PathRules::new(&crate::config::parse_config(&[source]).unwrap().paths).unwrap();
+        let exclusions = Exclusions::new(&["keep.rs".into()]).unwrap().obeying(rules, Attributes::default());
+        let line = format!("+{}", "x".repeat(100));
+        let files = vec![
+            added("gen/a.rs", &["+x"]),
+            added("gen/keep.rs", &["+x"]),
+            added("vendor/ours/a.c", &["+x"]),
+            binary("a.png"),
+            added("db/a.sql", &["+x"]),
+            added("data/a.rs", &[&line]),
+            added("data/b.rs", &[&line, "+y"]),
+            added("data/c.rs", &["+"]),
+        ];
+        let plan = plan(diff(files), &Budget { max_bytes: 10_000, max_file_bytes: 10_000 }, &exclusions);
+        assert_eq!(
+            shown(&plan),
+            [
+                "gen/a.rs: excluded by the rule for `gen/`",
+                "gen/keep.rs: seen",
+                "vendor/ours/a.c: seen",
+                "a.png: binary",
+                "db/a.sql: excluded by the rule for `*.sql`",
+                "data/a.rs: missed, over the budget of 200 bytes for `data/**`: its diff has 152 bytes",
+                "data/b.rs: missed, over the budget of 200 bytes for `data/**`: its diff has 155 bytes",
+                "data/c.rs: seen",
+            ]
+        );
     }
 
     #[test]

@@ -7,6 +7,16 @@ use crate::report;
 
 use super::Sink;
 
+/// A review whose commit says how it stands.
+pub struct Posting {
+    pub pull: PullRequest,
+    /// How many findings may stand at their lines. Absent until it is known that the change is to be reviewed: then
+    /// there is nothing to post.
+    pub max_inline: Option<usize>,
+    /// It is not reviewed because somebody has yet to approve that.
+    pub waits: bool,
+}
+
 /// Before anything is read: the commit waits for its review. A token that may not even say so is found here, before an
 /// engine is paid.
 pub async fn begin(forge: &dyn Forge, pull: &PullRequest) -> Result<(), ForgeError> {
@@ -16,20 +26,16 @@ pub async fn begin(forge: &dyn Forge, pull: &PullRequest) -> Result<(), ForgeErr
 
 /// Posts what there is to post, and always says at the commit how it ended. A review that a cap did not allow is said to
 /// be so above what an earlier one found.
-pub async fn finish(
-    forge: &dyn Forge,
-    pull: &PullRequest,
-    max_inline: usize,
-    capped: bool,
-    review: &mut Review,
-    tell: &mut Sink<'_>,
-) {
+pub async fn finish(forge: &dyn Forge, posting: &Posting, capped: bool, review: &mut Review, tell: &mut Sink<'_>) {
+    let Posting { pull, max_inline, waits } = posting;
     tell(Happening::Stage { stage: Stage::Publish, detail: format!("{}#{}", forge.repo(), pull.number) });
     // A failure has nothing to say at lines, and must not take the place of an earlier summary.
-    if capped || matches!(review.outcome, Outcome::Reviewed | Outcome::Partial | Outcome::Skipped) {
+    if let Some(max_inline) = max_inline
+        && (capped || matches!(review.outcome, Outcome::Reviewed | Outcome::Partial | Outcome::Skipped))
+    {
         let posted = match capped {
             true => forge.notice(pull, review).await,
-            false => forge.publish(pull, review, max_inline).await,
+            false => forge.publish(pull, review, *max_inline).await,
         };
         match posted {
             Ok(Publication::Done(published)) => review.receipt.published = Some(published),
@@ -51,7 +57,12 @@ pub async fn finish(
             }
         }
     }
-    if let Err(error) = forge.set_status(&pull.head_sha, &status(review), Some(review)).await {
+    let mut status = status(review);
+    if *waits {
+        // No green for what somebody has yet to see to.
+        status.state = StatusState::Unfinished;
+    }
+    if let Err(error) = forge.set_status(&pull.head_sha, &status, Some(review)).await {
         tracing::warn!("could not set the status of {}: {error}", pull.head_sha);
         review.receipt.notes.push(format!("the commit's status could not be set: {error}"));
     }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::{Scope, Shared};
 use crate::agent::AgentName;
 use crate::api::{Happening, JobState, Problem, ReviewRequest, RunnerInfo, client};
-use crate::config::Agent;
+use crate::config::{Agent, is_repo};
 use crate::review::Outcome;
 use crate::store::{Accepted, Ask, Cancelled, now_ms};
 
@@ -224,7 +224,7 @@ fn knock(shared: &Arc<Shared>, agent: AgentName) {
 }
 
 async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
-    let (mut agent, mut limit) = (shared.scope.agent().cloned(), 50);
+    let (mut agent, mut limit, mut pr, mut repo) = (shared.scope.agent().cloned(), 50, None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
@@ -235,10 +235,21 @@ async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
                 Ok(number) if (1..=1000).contains(&number) => limit = number,
                 _ => return refuse(StatusCode::BAD_REQUEST, "`limit` must be 1 to 1000"),
             },
+            "pr" => match value.parse::<u64>() {
+                Ok(number) if (1..=i64::MAX as u64).contains(&number) => pr = Some(number),
+                _ => return refuse(StatusCode::BAD_REQUEST, "`pr` must be the number of a pull request"),
+            },
+            "repo" if is_repo(value) => repo = Some(value),
+            "repo" => return refuse(StatusCode::BAD_REQUEST, "`repo` is written `owner/name`"),
             _ => return refuse(StatusCode::BAD_REQUEST, format!("unknown parameter `{}`", name.escape_debug())),
         }
     }
-    json(StatusCode::OK, &shared.store.jobs(agent, limit).await?)
+    let jobs = match (pr, repo) {
+        (Some(number), repo) => shared.store.jobs_of_pull(number, repo, agent, limit).await?,
+        (None, Some(_)) => return refuse(StatusCode::BAD_REQUEST, "`repo` goes with `pr`"),
+        (None, None) => shared.store.jobs(agent, limit).await?,
+    };
+    json(StatusCode::OK, &jobs)
 }
 
 async fn job(shared: &Shared, id: &str) -> Result<Answer, Refusal> {

@@ -4,6 +4,7 @@
 //!
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
+mod approvals;
 mod queue;
 mod spend;
 
@@ -25,7 +26,7 @@ pub use queue::{Accepted, Ask, Cancelled, Ending};
 pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 1] = [include_str!("spend.sql")];
+const STEPS: [&str; 2] = [include_str!("spend.sql"), include_str!("approvals.sql")];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -126,16 +127,27 @@ impl Store {
         .await
     }
 
-    /// All jobs of pull requests of this number, newest first, without their reviews.
-    pub async fn jobs_of_pull(&self, number: u64, limit: u32) -> Result<Vec<Job>> {
+    /// The newest jobs of pull requests of this number first, without their reviews; those of one repository
+    /// (`owner/name`) and of one agent where these are given.
+    pub async fn jobs_of_pull(
+        &self,
+        number: u64,
+        repo: Option<&str>,
+        agent: Option<AgentName>,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        let repo = repo.map(str::to_lowercase);
         self.run(move |connection| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM jobs
-                 WHERE json_extract(request, '$.pr') = ?1 ORDER BY id DESC LIMIT ?2"
+                 WHERE json_extract(request, '$.pr') = ?1
+                 AND (?2 IS NULL OR coalesce(pull, lower(json_extract(request, '$.repo')) || '#' || ?1) = ?2 || '#' || ?1)
+                 AND (?3 IS NULL OR agent = ?3)
+                 ORDER BY id DESC LIMIT ?4"
             );
             let jobs = connection
                 .prepare_cached(&sql)?
-                .query_map(params![number, limit], job_of_row)?
+                .query_map(params![number, repo, agent.as_ref().map(AgentName::as_str), limit], job_of_row)?
                 .collect::<rusqlite::Result<_>>()?;
             Ok(jobs)
         })

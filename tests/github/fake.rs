@@ -51,6 +51,8 @@ impl Fault {
 pub struct State {
     pub head: String,
     pub base: String,
+    /// What else is different about the pull request: whole keys of it.
+    pub pull: Value,
     /// What is listed as changed: path and patch.
     pub files: Vec<(String, Option<String>)>,
     pub user: Value,
@@ -85,6 +87,7 @@ impl Fake {
         let state = State {
             head: "a".repeat(40),
             base: "b".repeat(40),
+            pull: json!({}),
             files: vec![],
             user: json!({ "id": 77, "login": "review-bot", "type": "User" }),
             issue_comments: vec![],
@@ -259,7 +262,7 @@ impl State {
                     }
                 }
                 let pull = self.pull();
-                let tag = format!("W/\"{}\"", self.head);
+                let tag = format!("W/\"{}{}\"", self.head, self.pull.to_string().len());
                 if etag == Some(&tag) {
                     self.not_modified += 1;
                     return (304, vec![("etag", tag)], Value::Null);
@@ -332,12 +335,15 @@ impl State {
 
     fn pull(&self) -> Value {
         let repo = json!({ "id": 5, "full_name": REPO });
-        let pull = json!({
+        let mut pull = json!({
             "number": 42, "title": "add a login", "draft": false, "state": "open", "body": null, "mergeable": null,
             "user": { "id": 3, "login": "alice", "type": "User" }, "changed_files": self.files.len(),
             "head": { "ref": "topic", "sha": self.head, "repo": repo },
             "base": { "ref": "main", "sha": self.base, "repo": repo },
         });
+        for (key, value) in self.pull.as_object().unwrap() {
+            pull[key] = value.clone();
+        }
         self.full("pull-request", &pull)
     }
 

@@ -81,7 +81,7 @@ impl Pull {
     }
 
     async fn review(&self, full: bool) -> Review {
-        self.world.job(ReviewRequest { pr: Some(42), full, ..Default::default() }).await
+        self.world.stored_job(ReviewRequest { pr: Some(42), full, ..Default::default() }).await
     }
 
     /// The bundle of each call of the engine.

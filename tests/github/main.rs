@@ -5,5 +5,6 @@ mod contract;
 mod fake;
 mod incremental;
 mod money;
+mod policy;
 mod publish;
 mod review;
