@@ -44,6 +44,8 @@ complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "review" -d 'Review 
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "job" -d 'List, show, follow and cancel jobs'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "run"
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "generate"
@@ -231,6 +233,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l agent -d 'The
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l engine -d 'Another engine than the configured one' -r -f -a "rules\t''
 claude\t''
 command\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l skill -d 'What the engine is to look for, instead of the configured skills; more than one by giving it again' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l format -d 'How the review is printed' -r -f -a "text\t'For a terminal'
 json\t'The whole review, as the runner\'s API has it'
 markdown\t'For a job summary or a comment'
@@ -341,6 +344,86 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l json -d 'Prin
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -f -a "list" -d 'List the skills that there are; those of `[review] skills` are marked'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -f -a "show" -d 'Print a skill'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -f -a "new" -d 'Begin a skill of your own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -f -a "check" -d 'Check skills, and that the configured ones are there'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from list" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from list" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from list" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from show" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from show" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from show" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from new" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from new" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from new" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from new" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from new" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from check" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from check" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from check" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from check" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the skills that there are; those of `[review] skills` are marked'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print a skill'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from help" -f -a "new" -d 'Begin a skill of your own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from help" -f -a "check" -d 'Check skills, and that the configured ones are there'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and not __fish_seen_subcommand_from github help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and not __fish_seen_subcommand_from github help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and not __fish_seen_subcommand_from github help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and not __fish_seen_subcommand_from github help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and not __fish_seen_subcommand_from github help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and not __fish_seen_subcommand_from github help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and not __fish_seen_subcommand_from github help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and not __fish_seen_subcommand_from github help" -f -a "github" -d 'Print a workflow for GitHub Actions'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and not __fish_seen_subcommand_from github help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -l agent -d 'The agent that is to review [default: that of the repository]' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -l repo -d 'Name the repository in the workflow, instead of taking it from the event' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -l wait -d 'The workflow ends with the review: green if it is reviewed or skipped, red if it is anything else'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from github" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from help" -f -a "github" -d 'Print a workflow for GitHub Actions'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand workflow; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -441,20 +524,22 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l json -d 'Pr
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "init" -d 'Set up the runner for this user'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "review" -d 'Review a change'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "run"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "generate"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "init" -d 'Set up the runner for this user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "review" -d 'Review a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "run"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "generate"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "add" -d 'Add an agent for a project and start it'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "list" -d 'List the agents'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
@@ -466,6 +551,11 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_su
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "show" -d 'Show a job with its findings and its receipt'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "follow" -d 'Follow a job to its end'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "cancel" -d 'Cancel a job; a running engine is ended'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "list" -d 'List the skills that there are; those of `[review] skills` are marked'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "show" -d 'Print a skill'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "new" -d 'Begin a skill of your own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "check" -d 'Check skills, and that the configured ones are there'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from workflow" -f -a "github" -d 'Print a workflow for GitHub Actions'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "list" -d 'List the names of the secrets that are stored'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "remove" -d 'Remove a secret'

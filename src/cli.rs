@@ -83,6 +83,10 @@ pub enum Command {
     Cost(command::cost::Args),
     Doctor(command::doctor::Args),
     #[command(subcommand)]
+    Skill(command::skill::Command),
+    #[command(subcommand)]
+    Workflow(command::workflow::Command),
+    #[command(subcommand)]
     Secret(command::secret::Command),
     #[command(subcommand, hide = true)]
     Run(command::run::Command),
@@ -174,6 +178,8 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Job(command) => command::job::run(command, &host).await,
         Command::Cost(args) => command::cost::run(args, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
+        Command::Skill(command) => command::skill::run(command, &host),
+        Command::Workflow(command) => command::workflow::run(command, &host),
         Command::Secret(command) => command::secret::run(command, &host),
         Command::Run(command) => command::run::run(command, host).await,
         Command::Generate(args) => command::generate::run(&args),

@@ -1,7 +1,8 @@
 //! What a command may touch, made once in `main`: environment, paths, configuration and connections. Nothing below
 //! asks the environment itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use crate::agent::AgentName;
 use crate::config::{self, Agent, Config, Source};
 use crate::error::Fail;
 use crate::files;
+use crate::skill::{self, Catalog, HostFile, Problem};
 use crate::systemd::Manager;
 use crate::ui::Ui;
 use crate::unit::Places;
@@ -37,6 +39,11 @@ impl Paths {
 
     pub fn agent_file(&self, name: &AgentName) -> PathBuf {
         self.agents_dir().join(format!("{name}.toml"))
+    }
+
+    /// Skills of the user's own.
+    pub fn skills_dir(&self) -> PathBuf {
+        self.config_dir.join("skills")
     }
 
     pub fn credentials_dir(&self) -> PathBuf {
@@ -224,6 +231,16 @@ impl Host {
         bail!(Fail::new(format!("there is no agent `{name}`")).hint(hint))
     }
 
+    /// All skills: embedded ones, those of the machine, those of the user. A file with something wrong in it is an error
+    /// only for who wants its skill.
+    pub fn skills(&self) -> Result<Catalog> {
+        let mut all = Vec::new();
+        for dir in [Path::new("/opt/cicd-toolkit/skills"), &self.paths.skills_dir()] {
+            all.extend(skill_files(dir)?);
+        }
+        Ok(Catalog::new(all))
+    }
+
     /// What the unit files must say about places.
     pub fn places(&self) -> Result<Places> {
         for (path, what) in [(&self.program, "this program"), (&self.paths.state_dir, "the state directory")] {
@@ -267,10 +284,54 @@ impl Host {
     }
 }
 
+/// `NAME.md` and `NAME/SKILL.md` of a directory. It may itself be reached by a symlink, but none leads out of it: what
+/// an engine is told must be where whoever keeps this directory looks for it.
+fn skill_files(dir: &Path) -> Result<Vec<HostFile>> {
+    let mut found: BTreeMap<String, HostFile> = BTreeMap::new();
+    for file in files::names(dir)? {
+        let path = dir.join(&file);
+        let (name, path) = match file.strip_suffix(".md") {
+            _ if file.starts_with('.') => continue,
+            Some(name) => (name.to_owned(), path),
+            // A directory that holds something else is nobody's fault; one that cannot be looked into is.
+            None => match std::fs::symlink_metadata(path.join(skill::INNER_FILE)) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+                _ => (file, path.join(skill::INNER_FILE)),
+            },
+        };
+        let text = match found.get(&name) {
+            Some(other) => Err(Problem::of_file(format!(
+                "`{}` is there, too: which of them is the skill `{name}`? Remove one",
+                other.path.display()
+            ))),
+            None => read_skill(dir, &path),
+        };
+        found.insert(name.clone(), HostFile { name, path, text });
+    }
+    Ok(found.into_values().collect())
+}
+
+fn read_skill(dir: &Path, path: &Path) -> Result<String, Problem> {
+    let real =
+        |path: &Path| path.canonicalize().map_err(|error| Problem::of_file(format!("it cannot be read: {error}")));
+    let target = real(path)?;
+    if !target.starts_with(real(dir)?) {
+        return Err(Problem::of_file(format!(
+            "it is a symlink that leads to `{}`; copy the file here",
+            target.display()
+        )));
+    }
+    match files::read_untrusted(&target, skill::MAX_FILE) {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Err(Problem::of_file("it is gone")),
+        Err(error) => Err(Problem::of_file(error.root_cause().to_string())),
+    }
+}
+
 fn read_config(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(config::unreadable(path, &error)),
     }
 }

@@ -11,6 +11,7 @@
 //! - [`review`]: one review from request to receipt, with [`git`], [`diff`], the plan and the judgement.
 //! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
+//! - [`skill`]: what an engine is told to look for. Pure; [`host`] reads the files.
 //! - [`money`]: amounts, caps, and what an engine may be given.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
@@ -38,6 +39,7 @@ pub mod quantity;
 pub mod report;
 pub mod review;
 pub mod runner;
+pub mod skill;
 pub mod store;
 pub mod systemd;
 pub mod ui;

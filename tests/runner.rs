@@ -113,6 +113,66 @@ async fn the_engine_command_gets_the_checkout_and_its_failure_is_no_pass() {
 }
 
 #[tokio::test]
+async fn an_engine_is_told_of_the_skills_that_are_chosen() {
+    let place = Place::new();
+    let repo = place.repository("repo");
+    // Says back what it was told.
+    let script = r#"sed 's/.*"instructions":"\(\([^"\\]\|\\.\)*\)".*/{"findings":[],"summary":"\1"}/'"#;
+    let engine = json!(["/bin/sh", "-c", script]);
+    let config = |review: &str| {
+        place.config(&format!("[review]\nengine = \"command\"\n{review}[engine.command]\nargv = {engine}\n"));
+    };
+    let skill = |name: &str, text: &str| {
+        std::fs::create_dir_all(place.path("config/skills")).unwrap();
+        std::fs::write(place.path(&format!("config/skills/{name}.md")), text).unwrap();
+    };
+    config("");
+    let runner = place.runner();
+    let review = async |skills: &[&str]| {
+        let skills = skills.iter().map(|name| (*name).to_owned()).collect();
+        let job = runner.client().review(&ReviewRequest { skills, ..local(&repo, "HEAD") }).await.unwrap();
+        runner.client().follow(&job.id, false, &mut |_| {}).await.unwrap().review.unwrap()
+    };
+    let told = async |skills: &[&str]| {
+        let review = review(skills).await;
+        assert_eq!(review.outcome, Outcome::Reviewed, "{review:?}");
+        review.summary.unwrap_or_default()
+    };
+    let of_default = told(&[]).await;
+    assert!(of_default.contains("===== skill code-reviewer ====="), "{of_default}");
+    assert!(!of_default.contains("security-scanner"));
+    let two = told(&["security-scanner", "perf-auditor"]).await;
+    assert!(two.contains("===== skill security-scanner") && two.contains("===== skill perf-auditor"), "{two}");
+    assert!(!two.contains("skill code-reviewer"), "what is asked for takes the place of what is configured");
+
+    skill("own", "---\nname: own\ndescription: d\npaths: [\"*.py\"]\n---\nLook for canaries.\n");
+    skill("rust", "---\nname: rust\ndescription: d\npaths: [\"*.rs\"]\n---\nLook for crabs.\n");
+    config("skills = [\"own\", \"rust\"]\n");
+    let own = told(&[]).await;
+    assert!(own.contains("Look for canaries.") && !own.contains("crabs"), "no file is Rust: {own}");
+    // With no skills there is nothing to say.
+    config("skills = []\ninstructions = \"Speak French.\"\n");
+    assert!(told(&[]).await.contains("Speak French."));
+
+    let answer = runner.post(&json!({"path": repo, "range": "HEAD", "skills": ["secrity-scanner"]})).await;
+    let detail = answer.problem(422);
+    assert!(detail.contains("no skill `secrity-scanner`") && detail.contains("`security-scanner`?"), "{detail}");
+    let detail = runner.post(&json!({"pr": 1, "skills": ["../x"]})).await.problem(422);
+    assert!(detail.contains("`skills`: `../x` cannot be the name"), "{detail}");
+    config("skills = [\"onw\"]\n");
+    let failed = review(&[]).await;
+    assert_eq!(failed.outcome, Outcome::Failed);
+    assert!(failed.reason.as_deref().unwrap().contains("there is no skill `onw` (did you mean `own`?"), "{failed:?}");
+    // One with something wrong in it fails the reviews that want it, and no others.
+    skill("own", "---\nname: own\n---\nx\n");
+    config("skills = [\"own\"]\n");
+    let reason = review(&[]).await.reason.unwrap();
+    assert!(reason.contains("config/skills/own.md:") && reason.contains("missing field `description`"), "{reason}");
+    assert!(told(&["code-reviewer"]).await.contains("code-reviewer"));
+    runner.stop().await;
+}
+
+#[tokio::test]
 async fn a_stream_goes_on_after_the_last_event_that_was_seen() {
     let place = Place::new();
     let repo = place.repository("repo");

@@ -42,6 +42,9 @@ pub struct ReviewRequest {
     /// Another engine than the configured one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineName>,
+    /// Other skills than the configured ones, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
     /// Go on where the sandbox of the cage cannot be had; the receipt says so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unsandboxed: bool,
@@ -97,6 +100,9 @@ impl ReviewRequest {
         }
         if self.post == Some(true) && self.pr.is_none() {
             return Some("`post` goes with `pr`".into());
+        }
+        if let Some(problem) = self.skills.iter().find_map(|name| crate::skill::check_name(name).err()) {
+            return Some(format!("`skills`: {problem}"));
         }
         if self.path.as_ref().is_some_and(|path| !path.is_absolute()) {
             return Some("`path` must be absolute".into());

@@ -12,6 +12,8 @@ pub mod logs;
 pub mod review;
 pub mod run;
 pub mod secret;
+pub mod skill;
 pub mod status;
 pub mod uninstall;
 mod why;
+pub mod workflow;

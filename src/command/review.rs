@@ -59,6 +59,11 @@ pub struct Args {
     /// Another engine than the configured one
     #[arg(long, value_enum)]
     engine: Option<EngineName>,
+    /// What the engine is to look for, instead of the configured skills; more than one by giving it again
+    ///
+    /// `cicdctl skill list` shows those there are. The engine `rules` takes none.
+    #[arg(long = "skill", value_name = "NAME")]
+    skills: Vec<String>,
     /// How the review is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -98,6 +103,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let request = request(&args)?;
+    host.skills()?.choose(&request.skills)?;
     let use_runner = !args.local && !args.dry_run && host.paths.runner_socket().exists();
     let review = if use_runner {
         let client = Client::new(host.paths.runner_socket());
@@ -157,6 +163,7 @@ fn request(args: &Args) -> Result<ReviewRequest> {
         path,
         agent,
         engine: args.engine,
+        skills: args.skills.clone(),
         unsandboxed: args.unsandboxed,
         dry_run: args.dry_run,
         post: args.post.then_some(true),

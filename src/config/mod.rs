@@ -19,7 +19,7 @@ use crate::engine::Deadlines;
 use crate::finding::Severity;
 use crate::money::Cap;
 
-pub use parse::{Source, is_repo, parse_agent, parse_config, parse_repository, parse_yaml, unreadable};
+pub use parse::{Source, is_repo, nearest_of, parse_agent, parse_config, parse_repository, parse_yaml, unreadable};
 pub use policy::{Forks, On, PathRule, PolicyConfig, REPOSITORY_FILE, TriggerConfig};
 pub use value::{ApiUrl, Percent, Size, Span};
 
@@ -190,6 +190,8 @@ pub struct ReviewConfig {
     pub parallel: u32,
     /// Instructions for the engine, added to its own.
     pub instructions: String,
+    /// What the engine is to look for: names of skills, embedded ones or the host's own. The rules need none.
+    pub skills: Vec<String>,
     /// Publish reviews of pull requests at the forge, unless a request says otherwise.
     pub post: bool,
     /// How many findings stand at their lines, the gravest; the summary has the others.
@@ -208,6 +210,7 @@ impl Default for ReviewConfig {
             chunk: Size(120 << 10),
             parallel: 3,
             instructions: String::new(),
+            skills: vec!["code-reviewer".into()],
             post: false,
             max_inline: 5,
             refute: true,

@@ -13,6 +13,7 @@ use crate::error::Fail;
 use crate::forge::github::TOKEN_VARIABLES;
 use crate::forge::github::app::is_app_id;
 use crate::money::Cap;
+use crate::skill::check_name;
 
 /// Above about 30 comments GitHub answers 502 or "submitted too quickly".
 const MAX_INLINE: u32 = 25;
@@ -226,6 +227,9 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     if config.forge.github.app_id.as_ref().is_some_and(|id| !is_app_id(id)) {
         return Err(("forge.github.app_id", "write the client id or the App id, as the App's page has it".into()));
     }
+    for name in &config.review.skills {
+        check_name(name).map_err(|problem| ("review.skills", problem))?;
+    }
     let trigger = &config.trigger;
     let words = [
         ("trigger.label", &trigger.label),
@@ -299,7 +303,11 @@ fn place(text: &str, offset: usize) -> (usize, usize) {
 fn nearest(message: &str) -> Option<String> {
     let rest = message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("unknown variant `"))?;
     let (wrong, expected) = rest.split_once('`')?;
-    let names = expected.split('`').skip(1).step_by(2);
+    nearest_of(wrong, expected.split('`').skip(1).step_by(2))
+}
+
+/// The one of `names` that was probably meant.
+pub fn nearest_of<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     names
         .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
         .min()

@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 
 use super::policy::Policy;
+use super::skills::Skills;
 use super::{Coverage, FileCoverage, Outcome, Review, Run, SessionUsed, judge, terms};
 use crate::diff::{Diff, FileDiff, Hunk};
 use crate::engine::{EngineSpec, OpenFinding, SessionWish};
@@ -47,6 +48,7 @@ impl Run<'_> {
         change: &Change,
         policy: &Policy,
         spec: &EngineSpec,
+        skills: &Skills,
         diff: &Diff,
     ) -> Result<Known> {
         let nothing = Known { order: paths(diff), ..Known::default() };
@@ -62,7 +64,7 @@ impl Run<'_> {
         if self.request.full {
             return Ok(Known { session: fresh, ..nothing });
         }
-        let digest = terms(policy, spec)?;
+        let digest = terms(policy, spec, skills)?;
         let mut earlier = store.earlier(&format!("{}#{number}", forge.repo()), LOOKED_THROUGH).await?;
         earlier.retain(|earlier| earlier.digest == digest);
         let session = fresh.map(|fresh| SessionWish { resume: to_resume(&earlier), ..fresh });

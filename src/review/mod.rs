@@ -13,6 +13,7 @@ pub mod policy;
 pub mod publish;
 #[cfg(test)]
 pub mod sample;
+mod skills;
 mod types;
 
 use std::path::{Path, PathBuf};
@@ -29,13 +30,14 @@ use crate::engine::{Bundle, EngineSpec, Progress};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
+use crate::skill::Catalog;
 use crate::store::{Store, now_ms};
 use crate::{files, quantity};
 
 use paths::PathRules;
 use policy::Policy;
 use publish::Posting;
-
+use skills::Skills;
 pub use types::*;
 
 /// What a review is made with; the same in the runner and in process.
@@ -55,6 +57,8 @@ pub struct Setting<'a> {
     pub claude: Option<PathBuf>,
     /// The project's repository at its forge, where there is one and a token for it. Nothing of it goes into the cage.
     pub forge: Option<&'a dyn Forge>,
+    /// What an engine may be told to look for.
+    pub skills: &'a Catalog,
     /// What is known of earlier reviews; without it each review is the first.
     pub store: Option<&'a Store>,
 }
@@ -174,10 +178,11 @@ impl Run<'_> {
         let Some(policy) = self.policy(&mirror, &change, pull).await? else { return Ok(()) };
         let config = &policy.config;
         let spec = engine::spec(self.request.engine.unwrap_or(config.review.engine), config, self.setting)?;
-        if self.is_known(&change, &policy, &spec).await? {
+        let skills = Skills::choose(self.setting.skills, self.request, config, &spec)?;
+        if self.is_known(&change, &policy, &spec, &skills).await? {
             return Ok(());
         }
-        self.read(&mirror, &change, &policy, spec).await
+        self.read(&mirror, &change, &policy, spec, &skills).await
     }
 
     /// The pull request as it is now; `None` where another job has it in hand.
@@ -220,11 +225,17 @@ impl Run<'_> {
     }
 
     /// Whether this very change was reviewed before on the same terms: then that review stands, and nothing is paid.
-    async fn is_known(&mut self, change: &Change, policy: &Policy, spec: &EngineSpec) -> Result<bool, Stopped> {
+    async fn is_known(
+        &mut self,
+        change: &Change,
+        policy: &Policy,
+        spec: &EngineSpec,
+        skills: &Skills,
+    ) -> Result<bool, Stopped> {
         let (Some(store), Some(forge), Some(number)) = (self.setting.store, self.setting.forge, self.request.pr) else {
             return Ok(false);
         };
-        let digest = terms(policy, spec)?;
+        let digest = terms(policy, spec, skills)?;
         store.found_terms(&self.review.job, &change.base, &digest).await?;
         if self.request.full || self.request.dry_run {
             return Ok(false);
@@ -252,6 +263,7 @@ impl Run<'_> {
         change: &Change,
         policy: &Policy,
         mut spec: EngineSpec,
+        skills: &Skills,
     ) -> Result<(), Stopped> {
         let config = &policy.config;
         let diff = mirror.diff(change).await?;
@@ -261,7 +273,7 @@ impl Run<'_> {
             return Ok(());
         }
         let (budget, exclusions) = engine::reading(policy, &spec)?;
-        let known = self.known(mirror, change, policy, &spec, &diff).await?;
+        let known = self.known(mirror, change, policy, &spec, skills, &diff).await?;
         let plan = plan::plan(known.unread(diff), &budget, &exclusions);
         self.review.receipt.files = known.covered(plan.files);
         let seen = self.review.receipt.seen();
@@ -294,6 +306,8 @@ impl Run<'_> {
         }
         (self.tell)(Happening::Stage { stage: Stage::Engine, detail: name.to_owned() });
         let rules = PathRules::new(&config.paths)?;
+        let own = rules.instructions(&config.review.instructions, &plan.seen);
+        let instructions = skills.instructions(&plan.seen, &own)?;
         let input = Input {
             job: self.review.job.clone(),
             spec,
@@ -303,7 +317,7 @@ impl Run<'_> {
                 subject: change.subject.clone(),
                 base_sha: change.base.clone(),
                 head_sha: change.head.clone(),
-                instructions: rules.instructions(&config.review.instructions, &plan.seen),
+                instructions,
                 others: known.others(&plan.seen),
                 open: known.open(&plan.seen),
                 session: known.session(),
@@ -351,7 +365,8 @@ impl Run<'_> {
 
         (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
         let options = judge::Options { floor: config.review.min_severity, rules, checkout: Some(self.checkout()) };
-        let judged = judge::judge(report.drafts, &input.bundle.diff, &options);
+        let mut judged = judge::judge(report.drafts, &input.bundle.diff, &options);
+        judged.notes.extend(skills.keep(&mut judged.findings));
         let review = &mut self.review;
         review.findings = judged.findings;
         review.summary = report.summary;
@@ -376,9 +391,10 @@ impl Run<'_> {
 }
 
 /// Names all that decides how a change is reviewed: with the same terms the same commits need no second review.
-fn terms(policy: &Policy, spec: &EngineSpec) -> Result<String> {
+fn terms(policy: &Policy, spec: &EngineSpec, skills: &Skills) -> Result<String> {
     let Policy { config, attributes } = policy;
     let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(&skills.all())?);
     hash.update(serde_json::to_vec(&config.review)?);
     hash.update(serde_json::to_vec(&config.paths)?);
     hash.update(serde_json::to_vec(attributes)?);

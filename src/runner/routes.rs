@@ -140,6 +140,12 @@ async fn review(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answ
     if shared.is_stopping() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the runner is stopping; ask again in a moment");
     }
+    // Whoever names one learns at once that it is not there; one that the configuration names shows in the job.
+    if !asked.skills.is_empty()
+        && let Err(error) = shared.host.skills()?.choose(&asked.skills)
+    {
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, crate::review::reason(&error));
+    }
     let (agent, repo) = owner(shared, &asked)?;
     let pull = asked.pr.zip(asked.repo.clone().or(repo)).map(|(number, repo)| format!("{repo}#{number}"));
     let ask = Ask { agent: agent.clone(), request: asked, pull, not_before_ms: None };
@@ -200,7 +206,8 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<(Option<AgentName>, O
         return Ok(owners.max_by_key(|(depth, _)| *depth).map_or((None, None), |(_, agent)| whole(agent)));
     }
     if let Some(repo) = &asked.repo {
-        return Ok(agents.into_iter().find(|agent| agent.repo.as_ref() == Some(repo)).map_or((None, None), whole));
+        let is_it = |agent: &Agent| agent.repo.as_ref().is_some_and(|of| of.eq_ignore_ascii_case(repo));
+        return Ok(agents.into_iter().find(is_it).map_or((None, None), whole));
     }
     let mut with_project = agents.into_iter().filter(|agent| agent.path.is_some() || agent.repo.is_some());
     match (with_project.next(), with_project.next()) {

@@ -226,6 +226,10 @@ pub async fn in_scope(
         Ok(forge) => forge,
         Err(error) => return Some(failed(job, &review::reason(&error))),
     };
+    let skills = match host.skills() {
+        Ok(skills) => skills,
+        Err(error) => return Some(failed(job, &review::reason(&error))),
+    };
     let key_file = host.paths.credentials_dir().join(API_KEY.0);
     let setting = Setting {
         config: &config,
@@ -239,6 +243,7 @@ pub async fn in_scope(
         program: &host.program,
         claude: host.find_program("claude"),
         forge: forge.as_ref().map(|forge| forge as &dyn Forge),
+        skills: &skills,
         store,
     };
     review::run(&job.id, &job.request, &setting, wish, tell).await

@@ -9,6 +9,8 @@ fn without_a_bus_it_fails_and_says_what_to_do() {
         &format!("FAILED   bus          could not reach the systemd user manager: neither `{run}/bus` nor `{run}/systemd/private` exists\n"),
         "                      -> log in by ssh or on the console, or let root run `loginctl enable-linger ",
         "ok       engine       rules (built in)\n",
+        "ok       skills       in use: code-reviewer\n",
+        "ok       forge        not in use: no token is stored, and no agent has a repository\n",
     ]);
 }
 
@@ -19,8 +21,22 @@ fn as_json_it_has_a_code_for_each_check() {
     let verdicts: Vec<_> = checks.as_array().unwrap().iter().map(|check| (&check["code"], &check["verdict"])).collect();
     assert_eq!(
         serde_json::json!(verdicts),
-        serde_json::json!([["config", "ok"], ["bus", "failure"], ["engine", "ok"]])
+        serde_json::json!([["config", "ok"], ["bus", "failure"], ["engine", "ok"], ["skills", "ok"], ["forge", "ok"]])
     );
+}
+
+#[test]
+fn a_skill_that_is_not_there_is_found_before_a_review_needs_it() {
+    let place = Place::new();
+    place.write("home/.config/cicd-toolkit/agents/shop.toml", "[review]\nskills = [\"code-revewer\"]\n");
+    place
+        .run("doctor")
+        .status(1)
+        .stderr("2 checks failed.\n")
+        .stdout_has(&["FAILED   skills       there is no skill `code-revewer` (did you mean `code-reviewer`?"]);
+    place.write("home/.config/cicd-toolkit/agents/shop.toml", "");
+    place.write("home/.config/cicd-toolkit/skills/own.md", "no head\n");
+    place.run("doctor -q").status(1).stdout_has(&["warning  skills       not in order: own\n"]);
 }
 
 #[test]

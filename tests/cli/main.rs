@@ -9,6 +9,8 @@ mod job;
 mod review;
 mod secret;
 mod setup;
+mod skill;
+mod workflow;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -56,6 +56,8 @@ pub struct State {
     /// What is listed as changed: path and patch.
     pub files: Vec<(String, Option<String>)>,
     pub user: Value,
+    /// The repository itself.
+    pub repo: Value,
     pub issue_comments: Vec<Value>,
     pub review_comments: Vec<Value>,
     pub reviews: Vec<Value>,
@@ -90,6 +92,7 @@ impl Fake {
             pull: json!({}),
             files: vec![],
             user: json!({ "id": 77, "login": "review-bot", "type": "User" }),
+            repo: json!({ "id": 5, "full_name": REPO, "private": true, "permissions": { "pull": true, "push": true } }),
             issue_comments: vec![],
             review_comments: vec![],
             reviews: vec![],
@@ -249,6 +252,9 @@ impl State {
     fn handle(&mut self, method: &str, path: &str, query: &str, body: &Value, etag: Option<&str>) -> Handled {
         let ok = |value| (200, vec![], value);
         let Some(rest) = path.strip_prefix("/repos/acme/shop/") else {
+            if path == "/repos/acme/shop" {
+                return ok(self.repo.clone());
+            }
             let user = self.full("private-user-response-with-public-profile-information", &self.user);
             return if path == "/user" { ok(user) } else { missing() };
         };

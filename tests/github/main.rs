@@ -2,9 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 mod contract;
+mod doctor;
 mod fake;
 mod incremental;
 mod money;
 mod policy;
 mod publish;
 mod review;
+#[path = "../support/mod.rs"]
+mod support;
+mod workflow;

@@ -271,7 +271,10 @@ async fn rules_for_paths_reach_the_engine_the_budget_and_the_judge() {
     assert_eq!(review.receipt.notes, ["left out 1 finding below `medium`"]);
     let bundle = std::fs::read_to_string(world.dir.path().join("bundle.json")).unwrap();
     let bundle: Value = serde_json::from_str(&bundle).unwrap();
-    assert_eq!(bundle["instructions"], "Be brief.\n\nFor files that match `*.py`:\nMind the types.");
+    // After those of the skills.
+    let instructions = bundle["instructions"].as_str().unwrap();
+    assert!(instructions.ends_with("\n\nBe brief.\n\nFor files that match `*.py`:\nMind the types."), "{instructions}");
+    assert!(!instructions.contains("Mind the errors."));
 }
 
 #[tokio::test]

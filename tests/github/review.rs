@@ -10,6 +10,7 @@ use cicdctl::config::{Config, EngineName};
 use cicdctl::forge::github::GitHub;
 use cicdctl::forge::{Forge, Token};
 use cicdctl::review::{self, Outcome, Review, Setting};
+use cicdctl::skill::Catalog;
 use cicdctl::store::{Ask, Store};
 use serde_json::Value;
 
@@ -47,7 +48,7 @@ impl World {
         world
     }
 
-    fn bare(&self) -> PathBuf {
+    pub fn bare(&self) -> PathBuf {
         self.dir.path().join("root/acme/shop.git")
     }
 
@@ -106,7 +107,9 @@ impl World {
     pub async fn review_as(&self, job: &str, request: ReviewRequest) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
+        let skills = Catalog::default();
         let setting = Setting {
+            skills: &skills,
             config: &self.config,
             cage: &Cage::Child { because: "a test".into() },
             project: None,
@@ -164,7 +167,7 @@ impl World {
     }
 
     /// The program as a user runs it.
-    async fn cicdctl(&self, args: &[&str], environment: &[(&str, &str)]) -> Output {
+    pub async fn cicdctl(&self, args: &[&str], environment: &[(&str, &str)]) -> Output {
         let home = self.dir.path().join("user");
         let config = home.join(".config/cicd-toolkit");
         std::fs::create_dir_all(&config).unwrap();

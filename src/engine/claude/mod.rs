@@ -440,7 +440,7 @@ fn environment(spec: &ClaudeSpec, workplace: &Workplace) -> Vec<(OsString, OsStr
 
 /// What an answer must look like: draft-07 without `$schema`, as Claude Code's validator refuses newer drafts and unknown
 /// keywords. The same as `Draft`, but for `rule`, which is not the model's to name.
-fn schema() -> Value {
+pub fn schema() -> Value {
     let line = json!({"type": ["integer", "null"], "minimum": 1});
     json!({
         "type": "object",

@@ -83,8 +83,9 @@ impl Access {
 #[derive(Clone)]
 pub struct Installation {
     pub token: Token,
-    /// It may make check runs.
+    /// It may make check runs, and set statuses.
     pub checks: bool,
+    pub statuses: bool,
     /// GitHub's number of the App, which its check runs bear.
     pub app: u64,
     made: Instant,
@@ -168,8 +169,9 @@ impl App {
         let given: Given = client.as_app(&jwt, Method::POST, &path, Some(&body)).await?;
         let token = Token::new(&given.token)
             .ok_or_else(|| ForgeError::Other("GitHub gave the App a token that cannot be one".into()))?;
-        let checks = !body["permissions"]["checks"].is_null();
-        Ok(Installation { token, checks, app: found.app_id, made: Instant::now() })
+        let may = |name: &str| !body["permissions"][name].is_null();
+        let (checks, statuses) = (may("checks"), may("statuses"));
+        Ok(Installation { token, checks, statuses, app: found.app_id, made: Instant::now() })
     }
 
     /// The account that it writes with.

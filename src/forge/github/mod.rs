@@ -1,11 +1,12 @@
 //! GitHub, and its Enterprise Server: [`credentials`] says who speaks, as a person or as an [`app`]; `client` speaks
-//! HTTP; `pulls` and `conversation` read; [`publish`] decides what is posted, `post` and [`checks`] carry it out.
+//! HTTP; `pulls` and `conversation` read; [`examine`] asks what we may do; [`publish`] decides what is posted, `post` and [`checks`] carry it out.
 
 pub mod app;
 pub mod checks;
 mod client;
 mod conversation;
 pub mod credentials;
+pub mod examine;
 mod post;
 mod proxy;
 pub mod publish;

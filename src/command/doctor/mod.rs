@@ -1,5 +1,7 @@
 //! `cicdctl doctor`: every precondition tested, not assumed; each with its cause and the exact remedy.
 
+mod forge;
+
 use std::path::Path;
 
 use anyhow::Result;
@@ -115,6 +117,8 @@ async fn checks(host: &Host) -> Vec<Check> {
                 format!("log in by ssh or on the console, or let root run `loginctl enable-linger {}`", host.user),
             ));
             checks.push(engine(host, &config));
+            checks.push(skills(host, &config));
+            checks.extend(forge::checks(host, &config).await);
             return checks;
         }
     };
@@ -134,6 +138,8 @@ async fn checks(host: &Host) -> Vec<Check> {
     checks.push(delegation(&manager).await);
     checks.push(sandbox(host, &manager).await);
     checks.push(engine(host, &config));
+    checks.push(skills(host, &config));
+    checks.extend(forge::checks(host, &config).await);
     checks.push(journal_check(host));
     checks.push(git());
     checks.push(disk(&host.paths.state_dir));
@@ -338,6 +344,30 @@ fn engine(host: &Host, config: &Config) -> Check {
                 )
             }
         }
+    }
+}
+
+/// Whether those that are configured can be had. One that nobody has chosen harms no review, and is no failure.
+fn skills(host: &Host, config: &Config) -> Check {
+    let catalog = match host.skills() {
+        Ok(catalog) => catalog,
+        Err(error) => return failure("skills", format!("{error:#}"), "make the directory readable"),
+    };
+    let agents = host.agents(config).unwrap_or_default();
+    for names in agents.iter().map(|agent| &agent.config.review.skills).chain([&config.review.skills]) {
+        if let Err(error) = catalog.choose(names) {
+            return failure("skills", crate::review::reason(&error), "`cicdctl skill check` says all that is wrong");
+        }
+    }
+    let faulty: Vec<&str> = catalog.entries().filter(|(_, entry)| entry.skill.is_err()).map(|(name, _)| name).collect();
+    match faulty[..] {
+        [] if config.review.skills.is_empty() => ok("skills", "none in use"),
+        [] => ok("skills", format!("in use: {}", config.review.skills.join(", "))),
+        _ => warning(
+            "skills",
+            format!("not in order: {}", crate::plain::visible(&faulty.join(", "))),
+            "`cicdctl skill check` says what is wrong",
+        ),
     }
 }
 
