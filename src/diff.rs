@@ -8,6 +8,7 @@
 //! Not kept: blob names, similarity, and whether a file ends in a newline.
 
 use std::fmt::Write;
+use std::io::{self, BufRead};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,9 @@ pub struct FileDiff {
     pub binary: bool,
     /// Size of the new blob in bytes; filled in by `git`, not found in the diff text.
     pub size: Option<u64>,
+    /// Set where the file is too large to be read: how large, in bytes. Then `hunks` holds its first lines at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<u64>,
     pub hunks: Vec<Hunk>,
 }
 
@@ -81,10 +85,26 @@ pub struct ParseError {
     pub reason: String,
 }
 
+/// How much of a diff is kept, in bytes of memory. A file that does not fit is [`FileDiff::unread`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub file: u64,
+    pub total: u64,
+}
+
+impl Room {
+    pub const UNLIMITED: Room = Room { file: u64::MAX, total: u64::MAX };
+}
+
 impl Diff {
     /// Reads what git printed. Content and paths that are not UTF-8 are read lossily.
     pub fn parse(text: &[u8]) -> Result<Diff, ParseError> {
-        Parser::new(text).diff()
+        Diff::read(text, Room::UNLIMITED)
+    }
+
+    /// The same from a pipe, to its end, keeping no more than there is room for.
+    pub fn read(input: impl BufRead, room: Room) -> Result<Diff, ParseError> {
+        Parser::new(input, room).diff()
     }
 
     /// The diff as git would print it, without `index` lines.
@@ -218,52 +238,92 @@ fn quoted(prefix: &str, path: &str) -> String {
     text
 }
 
-struct Parser<'a> {
-    rest: &'a [u8],
-    /// Number of the line that `next` handed out last.
-    line: usize,
+/// What a line of a hunk takes in memory besides its text, in bytes.
+const LINE_COST: u64 = 64;
+/// How many lines are kept of a file that is not read.
+const BEGINNING: usize = 10;
+
+struct Parser<R> {
+    input: R,
+    room: Room,
+    /// The line at hand, without its newline and without what there is no room for.
+    line: Vec<u8>,
+    /// Its whole length, in bytes.
+    length: u64,
+    /// It was looked at and not used yet.
+    peeked: bool,
+    /// Number of the line that was used last.
+    number: usize,
 }
 
-impl<'a> Parser<'a> {
-    fn new(text: &'a [u8]) -> Parser<'a> {
-        Parser { rest: text, line: 0 }
+/// What a file takes while it is read.
+#[derive(Default)]
+struct Tally {
+    /// Bytes of diff text.
+    text: u64,
+    /// Bytes of memory.
+    cost: u64,
+    over: bool,
+}
+
+impl<R: BufRead> Parser<R> {
+    fn new(input: R, room: Room) -> Parser<R> {
+        Parser { input, room, line: Vec::new(), length: 0, peeked: false, number: 0 }
     }
 
-    /// The next line without its newline, not yet consumed.
-    fn peek(&self) -> Option<&'a [u8]> {
-        (!self.rest.is_empty()).then(|| self.split().0)
-    }
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.rest.is_empty() {
-            return None;
+    /// Whether there is another line, which then is at hand.
+    fn peek(&mut self) -> Result<bool, ParseError> {
+        if self.peeked {
+            return Ok(true);
         }
-        let (line, rest) = self.split();
-        self.rest = rest;
-        self.line += 1;
-        Some(line)
+        self.line.clear();
+        self.length = 0;
+        let longest = usize::try_from(self.room.file).unwrap_or(usize::MAX);
+        loop {
+            let chunk = match self.input.fill_buf() {
+                Ok([]) => break,
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    let reason = format!("it could not be read further: {error}");
+                    return Err(ParseError { line: self.number, reason });
+                }
+            };
+            self.peeked = true;
+            let end = chunk.iter().position(|&byte| byte == b'\n');
+            let part = &chunk[..end.unwrap_or(chunk.len())];
+            self.line.extend_from_slice(&part[..part.len().min(longest.saturating_sub(self.line.len()))]);
+            self.length += part.len() as u64;
+            let used = part.len() + usize::from(end.is_some());
+            self.input.consume(used);
+            if end.is_some() {
+                break;
+            }
+        }
+        Ok(self.peeked)
     }
 
-    fn split(&self) -> (&'a [u8], &'a [u8]) {
-        match self.rest.iter().position(|&byte| byte == b'\n') {
-            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
-            None => (self.rest, &[]),
-        }
+    /// The line at hand is done with.
+    fn used(&mut self) {
+        self.peeked = false;
+        self.number += 1;
     }
 
     fn error(&self, reason: impl Into<String>) -> ParseError {
-        ParseError { line: self.line, reason: reason.into() }
+        ParseError { line: self.number, reason: reason.into() }
     }
 
     fn diff(mut self) -> Result<Diff, ParseError> {
         let mut files = Vec::new();
-        while let Some(line) = self.next() {
-            if let Some(names) = line.strip_prefix(b"diff --git ") {
-                files.push(self.file(names)?);
-            } else if line.starts_with(b"diff --cc ") || line.starts_with(b"diff --combined ") {
+        while self.peek()? {
+            self.used();
+            if let Some(names) = self.line.strip_prefix(b"diff --git ") {
+                let names = names.to_vec();
+                files.push(self.file(&names)?);
+            } else if self.line.starts_with(b"diff --cc ") || self.line.starts_with(b"diff --combined ") {
                 return Err(self.error("a combined diff of a merge cannot be read"));
-            } else if !line.is_empty() {
-                return Err(self.error(format!("expected `diff --git`, found `{}`", start_of(line))));
+            } else if !self.line.is_empty() {
+                return Err(self.error(format!("expected `diff --git`, found `{}`", start_of(&self.line))));
             }
         }
         Ok(Diff { files })
@@ -271,28 +331,37 @@ impl<'a> Parser<'a> {
 
     /// One file, from behind `diff --git ` up to the next one.
     fn file(&mut self, names: &[u8]) -> Result<FileDiff, ParseError> {
-        let began = self.line;
+        let began = self.number;
         let mut head = Header::default();
         let mut hunks = Vec::new();
-        while let Some(line) = self.peek() {
-            if line.starts_with(b"diff --") {
+        let mut tally = Tally::default();
+        while self.peek()? {
+            if self.line.starts_with(b"diff --") {
                 break;
             }
-            self.next();
-            if line.starts_with(b"@@ ") {
-                hunks.push(self.hunk(line)?);
-            } else if line.is_empty() || line.starts_with(b"\\ ") {
+            self.used();
+            if self.line.starts_with(b"@@ ") {
+                let hunk = self.hunk(&mut tally)?;
+                if !tally.over || hunks.is_empty() {
+                    hunks.push(hunk);
+                }
+            } else if self.line.is_empty() || self.line.starts_with(b"\\ ") {
                 // `\ No newline at end of file` behind the last line of a hunk
-            } else if line == b"GIT binary patch" {
+            } else if self.line == b"GIT binary patch" {
                 head.binary = true;
-                while self.peek().is_some_and(|line| !line.starts_with(b"diff --git ")) {
-                    self.next();
+                while self.peek()? && !self.line.starts_with(b"diff --git ") {
+                    self.used();
                 }
             } else if !hunks.is_empty() {
-                return Err(self.error(format!("expected a hunk or a file, found `{}`", start_of(line))));
+                return Err(self.error(format!("expected a hunk or a file, found `{}`", start_of(&self.line))));
             } else {
-                head.read(line).map_err(|reason| self.error(reason))?;
+                head.read(&self.line).map_err(|reason| self.error(reason))?;
             }
+        }
+        if tally.over {
+            hunks = hunks.into_iter().next().map(beginning).into_iter().collect();
+        } else {
+            self.room.total -= tally.cost;
         }
         let (old, new) = match (head.old, head.new) {
             (Some(old), Some(new)) => (old, new),
@@ -323,39 +392,48 @@ impl<'a> Parser<'a> {
             new_mode: head.new_mode,
             binary: head.binary,
             size: None,
+            unread: tally.over.then_some(tally.text),
             hunks,
         })
     }
 
-    fn hunk(&mut self, header: &[u8]) -> Result<Hunk, ParseError> {
-        let mut hunk = hunk_header(header).map_err(|reason| self.error(reason))?;
+    /// A hunk whose header is at hand. Of a file that is over its room the lines are counted and not kept.
+    fn hunk(&mut self, tally: &mut Tally) -> Result<Hunk, ParseError> {
+        let mut hunk = hunk_header(&self.line).map_err(|reason| self.error(reason))?;
         let (mut old, mut new) = (hunk.old_start, hunk.new_start);
         let (mut old_left, mut new_left) = (hunk.old_lines, hunk.new_lines);
+        tally.text += self.length + 1;
+        tally.cost += LINE_COST + hunk.section.len() as u64;
         while old_left > 0 || new_left > 0 {
-            let Some(line) = self.next() else {
+            if !self.peek()? {
                 return Err(self.error("the diff ends inside a hunk"));
-            };
-            let (kind, text) = match line.split_first() {
+            }
+            self.used();
+            let (kind, text) = match self.line.split_first() {
                 // diff.suppressBlankEmpty
-                None => (LineKind::Context, line),
+                None => (LineKind::Context, &[][..]),
                 Some((b' ', text)) => (LineKind::Context, text),
                 Some((b'+', text)) => (LineKind::Added, text),
                 Some((b'-', text)) => (LineKind::Removed, text),
                 Some((b'\\', _)) => continue,
                 Some(_) => {
-                    return Err(self.error(format!("no line of a hunk: `{}`", start_of(line))));
+                    return Err(self.error(format!("no line of a hunk: `{}`", start_of(&self.line))));
                 }
             };
             let (on_old, on_new) = (kind != LineKind::Added, kind != LineKind::Removed);
             if (on_old && old_left == 0) || (on_new && new_left == 0) {
                 return Err(self.error("the hunk has more lines than its header says"));
             }
-            hunk.lines.push(Line {
-                kind,
-                old: on_old.then_some(old),
-                new: on_new.then_some(new),
-                text: String::from_utf8_lossy(text).into_owned(),
-            });
+            tally.text += self.length + 1;
+            if !tally.over {
+                let cut = self.line.len() as u64 != self.length;
+                let text = if cut { String::new() } else { lossy(text) };
+                tally.cost += LINE_COST + text.len() as u64;
+                tally.over = cut || tally.cost > self.room.file.min(self.room.total);
+                if !tally.over {
+                    hunk.lines.push(Line { kind, old: on_old.then_some(old), new: on_new.then_some(new), text });
+                }
+            }
             // `hunk_header` has seen to it that the last number fits; the one behind it is not used
             if on_old {
                 old = old.saturating_add(1);
@@ -369,6 +447,15 @@ impl<'a> Parser<'a> {
         hunk.lines.shrink_to_fit();
         Ok(hunk)
     }
+}
+
+/// The first lines of a file that is not read: enough to tell that it is generated, say.
+fn beginning(mut hunk: Hunk) -> Hunk {
+    hunk.lines.truncate(BEGINNING);
+    hunk.lines.shrink_to_fit();
+    let count = |is_there: fn(&Line) -> bool| hunk.lines.iter().filter(|line| is_there(line)).count() as u32;
+    (hunk.old_lines, hunk.new_lines) = (count(|line| line.old.is_some()), count(|line| line.new.is_some()));
+    hunk
 }
 
 /// What stands between `diff --git` and the first hunk.
@@ -696,6 +783,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_large_is_counted_and_not_kept() {
+        let head = "diff --git a/big b/big\n--- a/big\n+++ b/big\n";
+        let many: String = (0..1000).map(|n| format!("+{n}\n")).collect();
+        let text = format!(
+            "{head}@@ -0,0 +1,1000 @@\n{many}@@ -5,0 +1006 @@\n+@@ -1 +1 @@\n\
+             diff --git a/long b/long\n--- a/long\n+++ b/long\n@@ -0,0 +1 @@\n+{}\n\
+             diff --git a/small b/small\n--- a/small\n+++ b/small\n@@ -0,0 +1 @@\n+small\n",
+            "x".repeat(20_000)
+        );
+        let read = |file, total| Diff::read(text.as_bytes(), Room { file, total }).expect("well-formed");
+        assert_eq!(read(u64::MAX, u64::MAX), parsed(&text));
+        let diff = read(10_000, u64::MAX);
+        let unread: Vec<Option<u64>> = diff.files.iter().map(|file| file.unread).collect();
+        assert_eq!(unread, [Some(many.len() as u64 + 19 + 17 + 13), Some(14 + 20_002), None]);
+        let kept: Vec<_> = diff.files[0].hunks.iter().map(|hunk| (hunk.new_lines, hunk.lines.len())).collect();
+        assert_eq!(kept, [(10, 10)]);
+        assert_eq!(diff.files[2].added_lines().collect::<Vec<_>>(), [(1, "small")]);
+        // What is not kept takes no room from the others.
+        let unread: Vec<bool> = read(u64::MAX, 30_000).files.iter().map(|file| file.unread.is_some()).collect();
+        assert_eq!(unread, [true, false, false]);
+    }
+
+    #[test]
     fn a_combined_diff_behind_a_file_is_refused_too() {
         let text = "diff --git a/x b/x\nold mode 100644\nnew mode 100755\ndiff --cc y\n";
         assert!(refused(text).starts_with("line 4"));
@@ -873,7 +983,7 @@ mod tests {
                 };
                 let hunks = if binary { Vec::new() } else { hunks };
                 let old_path = moved.then_some(other);
-                FileDiff { path, old_path, status, old_mode, new_mode, binary, size: None, hunks }
+                FileDiff { path, old_path, status, old_mode, new_mode, binary, size: None, unread: None, hunks }
             },
         )
     }

@@ -25,6 +25,11 @@ pub fn read(path: &Path) -> Result<Option<String>> {
 /// Writes a file by way of a temporary one beside it: after a crash there is the old text or the new, never half.
 /// Text and directory entry are on disk when this returns.
 pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<()> {
+    write_with(path, mode, |file| Ok(file.write_all(text)?))
+}
+
+/// The same for what is better not held in memory.
+pub fn write_with(path: &Path, mode: u32, fill: impl FnOnce(&mut fs::File) -> Result<()>) -> Result<()> {
     let write = || -> Result<()> {
         let dir = path.parent().context("the path has no directory")?;
         if let Ok(meta) = fs::symlink_metadata(path)
@@ -36,7 +41,7 @@ pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<()> {
             .prefix(TEMPORARY)
             .permissions(fs::Permissions::from_mode(mode))
             .tempfile_in(dir)?;
-        file.write_all(text)?;
+        fill(file.as_file_mut())?;
         // The builder's mode is subject to the umask.
         file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         file.as_file().sync_all()?;

@@ -5,9 +5,11 @@
 //! the working copy's (by `objects/info/alternates`, so that nothing is copied). What we add — trees of staged or
 //! unstaged changes, fetched pull requests — goes into the mirror, never into the user's repository.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,14 +19,21 @@ use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::diff::Diff;
+use crate::diff::{Diff, FileStatus, Room};
 use crate::error::Fail;
 use crate::files;
 
 /// Longest any one git command may take (a fetch over a slow line is the longest).
 const DEADLINE: Duration = Duration::from_secs(600);
-/// Largest diff that is read, in bytes.
-const MAX_DIFF: u64 = 128 << 20;
+/// Most that git may print, a diff aside, in bytes.
+const MAX_OUTPUT: u64 = 128 << 20;
+/// How much of a diff is kept in memory. Nobody reads a file that does not fit, and the rest is to be reviewed.
+const ROOM: Room = Room { file: 32 << 20, total: 64 << 20 };
+/// From this size on git does not compare a file, in bytes: for a file of empty lines it takes 41 times its size in
+/// memory, and its place is in our own unit.
+const MAX_FILE: u64 = 8 << 20;
+/// Within how many of its first bytes git looks for the NUL that tells a binary file.
+const BINARY_SHOWS: u64 = 8000;
 /// Largest of git's own text files that is read from somebody's repository (`shallow`, `info/exclude`), in bytes.
 const MAX_TEXT: u64 = 16 << 20;
 /// Largest index, in bytes; a million files take some 100 MB.
@@ -265,10 +274,20 @@ impl Mirror {
         }
         let index = self.copy_of_index(scratch)?;
         self.pin_submodules(&index).await?;
-        let mut git = self.in_work_tree(&index);
-        git.arg("-c").arg(format!("core.excludesFile={}", self.excludes(scratch).await?.display()));
-        git.args(["add", "--all"]);
-        git.text().await.context("could not read the working tree")?;
+        let excludes = format!("core.excludesFile={}", self.excludes(scratch).await?.display());
+        let add = |but: Vec<u8>| {
+            let mut git = self.in_work_tree(&index);
+            git.args(["-c", &excludes, "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]);
+            git.stdin([b".\0".to_vec(), but].concat());
+            git.text()
+        };
+        let added = match add(Vec::new()).await {
+            Err(error) if error.to_string().contains("does not have a commit checked out") => {
+                add(self.unborn_repositories(&index, &excludes).await?).await
+            }
+            added => added,
+        };
+        added.context("could not read the working tree")?;
         let head = self.write_tree(&index).await?;
         let base = self.head_or_empty().await?;
         Ok(Change { rules: base.clone(), base, head, subject: "working tree".into() })
@@ -288,6 +307,7 @@ impl Mirror {
             Some(base) => base.to_owned(),
             None => self.default_branch(&source).await?,
         };
+        let lock = self.lock().await?;
         let (head_ref, base_ref) = (format!("refs/cicd/pull/{number}"), format!("refs/cicd/base/{base}"));
         let fetch = |spec: String| {
             let mut git = self.git();
@@ -299,7 +319,11 @@ impl Mirror {
                 "--no-recurse-submodules",
             ]);
             git.args(["cicd", &spec]).current_dir(&self.of.top);
-            async move { git.text().await }
+            let lock = lock.try_clone();
+            async move {
+                git.command.stdin(lock?);
+                git.text().await
+            }
         };
         fetch(format!("+refs/pull/{number}/head:{head_ref}")).await.map_err(|error| {
             if error.to_string().contains("couldn't find remote ref") {
@@ -320,6 +344,26 @@ impl Mirror {
         Ok(Change { base, head, rules, subject: format!("pull request {number}") })
     }
 
+    /// Held while git changes references here, by git itself, too (as its standard input): it may outlive us. Where
+    /// nobody else holds it, the lock files that there are were left by a git that was killed, and go.
+    async fn lock(&self) -> Result<File> {
+        let (dir, path) = (self.dir.clone(), self.dir.join("cicdctl.lock"));
+        let lock = move || -> Result<File> {
+            let file = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
+            if file.try_lock().is_ok() {
+                for path in lock_files(&dir)? {
+                    tracing::warn!("removed `{}`, which a killed git has left", path.display());
+                    files::remove(&path)?;
+                }
+                file.unlock()?;
+            }
+            file.lock_shared()?;
+            Ok(file)
+        };
+        let locked = tokio::task::spawn_blocking(lock).await.context("the lock panicked")?;
+        locked.with_context(|| format!("could not lock the mirror `{}`", self.dir.display()))
+    }
+
     /// The change as a diff, with the sizes of the new files.
     pub async fn diff(&self, change: &Change) -> Result<Diff> {
         let mut git = self.git();
@@ -335,8 +379,11 @@ impl Mirror {
         git.args(["--src-prefix=a/", "--dst-prefix=b/", "--submodule=short"])
             .args([&change.base, &change.head])
             .arg("--");
-        let out = git.bytes().await.with_context(|| format!("could not compare {}", change.subject))?;
-        let mut diff = Diff::parse(&out).context("git printed a diff that cannot be read")?;
+        let read = |out| Diff::read(BufReader::with_capacity(1 << 16, out), ROOM);
+        let compared = || format!("could not compare {}", change.subject);
+        let (diff, ended) = git.read(read).await.with_context(compared)?;
+        ended.map_err(|stderr| anyhow!("git says: {stderr}")).with_context(compared)?;
+        let mut diff = diff.context("git printed a diff that cannot be read")?;
         self.fill_in_sizes(change, &mut diff).await?;
         Ok(diff)
     }
@@ -435,32 +482,60 @@ impl Mirror {
         let raw = git.bytes().await?;
         // `:oldmode newmode old new status NUL path NUL [path NUL]`
         let mut fields = raw.split(|byte| *byte == 0);
-        let mut names = Vec::new();
+        let mut blobs: HashMap<(String, bool), [Option<String>; 2]> = HashMap::new();
         while let Some(entry) = fields.next().filter(|entry| !entry.is_empty()) {
             let entry = text(entry);
-            let words: Vec<&str> = entry.split(' ').collect();
-            let [_, mode, _, name, status] = words[..] else { bail!("git printed an unknown raw diff") };
+            let words: Vec<&str> = entry.split([' ', ':']).collect();
+            let [_, old_mode, new_mode, old, new, status] = words[..] else { bail!("git printed an unknown raw diff") };
             let mut path = fields.next().unwrap_or_default();
             if status.starts_with(['R', 'C']) {
                 path = fields.next().unwrap_or_default();
             }
-            if !status.starts_with('D') && mode != "160000" {
-                names.push((text(path), name.to_owned()));
-            }
+            let blob = |mode: &str, name: &str| (!matches!(mode, "000000" | "160000")).then(|| name.to_owned());
+            blobs.insert((text(path), status.starts_with('D')), [blob(old_mode, old), blob(new_mode, new)]);
         }
+        let names: Vec<&String> = blobs.values().flatten().flatten().collect();
         let mut git = self.git();
         git.args(["cat-file", "--batch-check=%(objectsize)"]);
-        git.stdin(names.iter().flat_map(|(_, name)| format!("{name}\n").into_bytes()).collect());
+        git.stdin(names.iter().flat_map(|name| format!("{name}\n").into_bytes()).collect());
         let sizes = git.text().await?;
-        let sizes: std::collections::HashMap<&str, u64> = names
+        let sizes: HashMap<&str, u64> = names
             .iter()
             .zip(sizes.lines())
-            .filter_map(|((path, _), size)| Some((path.as_str(), size.parse().ok()?)))
+            .filter_map(|(name, size)| Some((name.as_str(), size.parse().ok()?)))
             .collect();
         for file in &mut diff.files {
-            file.size = sizes.get(file.path.as_str()).copied();
+            // A file that becomes a symlink is printed twice: as deleted and as added.
+            let deleted = file.status == FileStatus::Deleted;
+            let Some([old, new]) = blobs.get(&(file.path.clone(), deleted)).or(blobs.get(&(file.path.clone(), false)))
+            else {
+                continue;
+            };
+            let size = |name: &Option<String>| sizes.get(name.as_deref()?).copied();
+            file.size = if deleted { None } else { size(new) };
+            // What git has not compared because of its size only looks binary.
+            let largest = size(old).max(size(new));
+            if let Some(largest) = largest.filter(|size| file.binary && *size >= MAX_FILE)
+                && !self.any_is_binary([old, new].into_iter().flatten()).await?
+            {
+                (file.binary, file.unread) = (false, Some(largest));
+            }
         }
         Ok(())
+    }
+
+    /// Whether one of these blobs is binary, as git tells it.
+    async fn any_is_binary(&self, names: impl Iterator<Item = &String>) -> Result<bool> {
+        for name in names {
+            let mut git = self.git();
+            git.args(["cat-file", "blob", name]);
+            // It is no failure of git that nobody listens to the rest.
+            let (head, _) = git.read(|out| beginning(out, BINARY_SHOWS)).await?;
+            if head?.contains(&0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn copy_of_index(&self, scratch: &Path) -> Result<PathBuf> {
@@ -471,14 +546,13 @@ impl Mirror {
             let failed = || format!("could not copy `{}`", from.display());
             // No link, no device, and not without end: the repository may be anybody's.
             let Some(file) = files::open_untrusted(&from).with_context(failed)? else { return Ok(()) };
-            let copied =
-                std::io::copy(&mut file.take(MAX_INDEX + 1), &mut std::fs::File::create(to)?).with_context(failed)?;
+            let copied = std::io::copy(&mut file.take(MAX_INDEX + 1), &mut File::create(to)?).with_context(failed)?;
             if copied > MAX_INDEX {
                 bail!("`{}` is larger than {MAX_INDEX} bytes", from.display());
             }
             // Git takes a file that is older than the index and has its old size and times for unchanged.
             let time = from.metadata()?.modified()?;
-            Ok(std::fs::File::options().write(true).open(to)?.set_modified(time)?)
+            Ok(File::options().write(true).open(to)?.set_modified(time)?)
         };
         // Without an index nothing is staged, which is what an absent copy means, too.
         if source.exists() {
@@ -527,6 +601,25 @@ impl Mirror {
             }
         }
         Ok(())
+    }
+
+    /// Pathspecs that leave out the repositories within the working tree that have no commit yet: git takes neither
+    /// them nor the files in them, and fails.
+    async fn unborn_repositories(&self, index: &Path, excludes: &str) -> Result<Vec<u8>> {
+        let mut git = self.in_work_tree(index);
+        git.args(["-c", excludes, "ls-files", "--others", "--exclude-standard", "-z"]);
+        let mut pathspecs = Vec::new();
+        for path in git.bytes().await?.split(|byte| *byte == 0) {
+            // Of files only a repository is shown by its directory.
+            let Some(path) = path.strip_suffix(b"/") else { continue };
+            let mut git = Git::new();
+            git.arg("--git-dir").arg(self.of.top.join(OsStr::from_bytes(path)).join(".git"));
+            git.args(["rev-parse", "--verify", "--quiet", "HEAD"]);
+            if git.output().await?.is_err() {
+                pathspecs.extend([b":(top,exclude,literal)", path, b"\0"].concat());
+            }
+        }
+        Ok(pathspecs)
     }
 
     /// With the user's working tree and an index of our own.
@@ -646,6 +739,27 @@ async fn bare(cache_dir: &Path, key: &[u8], object_format: &str) -> Result<PathB
     Ok(dir)
 }
 
+/// The lock files of a mirror's references.
+fn lock_files(mirror: &Path) -> Result<Vec<PathBuf>> {
+    let mut found: Vec<PathBuf> = ["packed-refs.lock", "shallow.lock"]
+        .map(|name| mirror.join(name))
+        .into_iter()
+        .filter(|path| path.exists())
+        .collect();
+    let mut dirs = vec![mirror.join("refs")];
+    while let Some(dir) = dirs.pop() {
+        for name in files::names(&dir)? {
+            let path = dir.join(&name);
+            if path.is_dir() {
+                dirs.push(path);
+            } else if name.ends_with(".lock") {
+                found.push(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Text that git printed; what is no UTF-8 in it is replaced.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -690,6 +804,7 @@ impl Git {
             .args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
             .args(["-c", "core.quotePath=true", "-c", "gc.auto=0", "-c", "maintenance.auto=false"])
             .args(["-c", "protocol.ext.allow=never", "-c", "core.untrackedCache=false"])
+            .args(["-c", "pack.compression=1", "-c", &format!("core.bigFileThreshold={MAX_FILE}")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -745,7 +860,21 @@ impl Git {
     }
 
     /// What it printed, or what it said on stderr where it failed.
-    async fn output(mut self) -> Result<Result<Vec<u8>, String>> {
+    async fn output(self) -> Result<Result<Vec<u8>, String>> {
+        let (out, ended) = self.read(|out| beginning(out, MAX_OUTPUT + 1)).await?;
+        let out = out?;
+        if out.len() as u64 > MAX_OUTPUT {
+            bail!("git printed more than {} MiB", MAX_OUTPUT >> 20);
+        }
+        Ok(ended.map(|()| out))
+    }
+
+    /// What `read` makes of what it printed, and what it said on stderr where it failed. In a thread of its own:
+    /// reading may be long work, and nothing else of this process is to wait for it.
+    async fn read<T: Send + 'static>(
+        mut self,
+        read: impl FnOnce(File) -> T + Send + 'static,
+    ) -> Result<(T, Result<(), String>)> {
         if self.stdin.is_some() {
             self.command.stdin(Stdio::piped());
         }
@@ -756,7 +885,8 @@ impl Git {
                     "install it (Debian, Ubuntu: `apt install git`); it must be in /usr/bin or /usr/local/bin",
                 ))?;
         let input = child.stdin.take().zip(self.stdin);
-        let (mut out, mut err) = (child.stdout.take().context("no stdout")?, child.stderr.take().context("no stderr")?);
+        let out = child.stdout.take().context("no stdout")?.into_owned_fd()?;
+        let mut err = child.stderr.take().context("no stderr")?;
         let work = async {
             let feed = async {
                 if let Some((mut pipe, bytes)) = input {
@@ -764,21 +894,26 @@ impl Git {
                     let _ = pipe.write_all(&bytes).await;
                 }
             };
-            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-            let mut capped = (&mut out).take(MAX_DIFF + 1);
-            let ((), read, _) = tokio::join!(feed, capped.read_to_end(&mut stdout), err.read_to_end(&mut stderr));
-            read?;
-            if stdout.len() as u64 > MAX_DIFF {
-                child.kill().await?;
-                bail!("the change is larger than {} MiB as a diff", MAX_DIFF >> 20);
-            }
+            let mut stderr = Vec::new();
+            let reading = tokio::task::spawn_blocking(|| read(File::from(out)));
+            let ((), read, _) = tokio::join!(feed, reading, err.read_to_end(&mut stderr));
             let status = child.wait().await?;
-            Ok(if status.success() { Ok(stdout) } else { Err(message(&stderr)) })
+            Ok((
+                read.context("reading git's output panicked")?,
+                if status.success() { Ok(()) } else { Err(message(&stderr)) },
+            ))
         };
         tokio::time::timeout(DEADLINE, work)
             .await
             .map_err(|_| anyhow!("git did not end within {} s", DEADLINE.as_secs()))?
     }
+}
+
+/// At most so many bytes.
+fn beginning(from: impl Read, bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    from.take(bytes).read_to_end(&mut read)?;
+    Ok(read)
 }
 
 /// The lines of git's stderr that say something, without its prefixes and without credentials.

@@ -141,6 +141,7 @@ fn file(path: &str) -> FileDiff {
         new_mode: Some("100644".into()),
         binary: false,
         size: None,
+        unread: None,
         hunks: vec![Hunk {
             old_start: 0,
             old_lines: 0,

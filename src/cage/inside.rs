@@ -34,6 +34,8 @@ pub async fn run_inside(dir: &Path, credentials: Option<&Path>, api_key_variable
         }
     };
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    // A unit's processes end with it; a child process whose parent is killed has only this.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     let result = tokio::select! {
         result = engine::run(&input.spec, &input.bundle, &workplace, &mut tell) => result,
         // Leaving drops the engine, and with it all that it started.

@@ -7,7 +7,7 @@
 mod inside;
 mod sandbox;
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -110,11 +110,25 @@ impl Cage {
             files::make_dir(&order.dir.join(dir), 0o700)?;
         }
         files::make_dir(&order.input.engine_home, 0o700)?;
-        files::write(&order.dir.join("input.json"), &serde_json::to_vec(order.input)?, 0o600)?;
+        files::write_with(&order.dir.join("input.json"), 0o600, |file| {
+            let mut file = BufWriter::new(file);
+            serde_json::to_writer(&mut file, order.input)?;
+            Ok(file.flush()?)
+        })?;
         match self {
             Cage::Unit(manager) => in_unit(manager, order, wish, progress).await,
             Cage::Child { because } => as_child(order, because, wish, progress).await,
         }
+    }
+
+    /// Ends the cage of a job whose process was killed. A child process without its parent ends by itself.
+    pub async fn end(&self, job: &str) {
+        let Cage::Unit(manager) = self else { return };
+        let unit = unit_name(job);
+        if let Err(error) = manager.change_one(Verb::Stop, &unit).await {
+            tracing::warn!("could not stop `{unit}`, ignoring: {error:#}");
+        }
+        manager.reset_failed(&unit).await;
     }
 }
 

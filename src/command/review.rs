@@ -17,7 +17,7 @@ use crate::finding::Severity;
 use crate::host::Host;
 use crate::quantity;
 use crate::report::{self, Format, Style};
-use crate::review::{Outcome, Review};
+use crate::review::{self, Outcome, Review};
 use crate::runner::{self, Scope};
 use crate::store::{Store, now_ms};
 use crate::ui::Ui;
@@ -256,6 +256,9 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         // One that is wrong shows in the review.
         None => (Scope::Runner, host.config().ok()),
     };
+    if let Err(error) = review::sweep(&host.paths.workspace(scope.agent()), &cage).await {
+        host.ui.say(&format!("{error:#}"));
+    }
     // Money is counted wherever it is spent. Besides, only what was published is worth a memory here; a review of one's
     // own files leaves nothing behind.
     let engine = job.request.engine.or(config.map(|config| config.review.engine));

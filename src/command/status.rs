@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::journal;
 use crate::quantity;
 use crate::review::Outcome;
-use crate::store::{Store, now_ms};
+use crate::store::{self, Store, now_ms};
 use crate::systemd::{self, Linger, Manager, UnitState};
 use crate::ui::{Ui, bold, dim, green, red, yellow};
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
@@ -68,8 +68,8 @@ struct LimitState {
 
 #[derive(Debug, Default, Serialize)]
 struct Queue {
-    queued: usize,
-    running: usize,
+    queued: u64,
+    running: u64,
     oldest_queued_ms: Option<i64>,
 }
 
@@ -144,15 +144,9 @@ async fn work(host: &Host, only: Option<AgentName>) -> Result<(Queue, Vec<Job>, 
         return Ok((Queue::default(), Vec::new(), None));
     }
     let store = Store::open(&host.paths.store())?;
-    let jobs = store.jobs(only, 200).await?;
-    let queued = || jobs.iter().filter(|job| job.state == JobState::Queued);
-    let queue = Queue {
-        queued: queued().count(),
-        running: jobs.iter().filter(|job| job.state == JobState::Running).count(),
-        oldest_queued_ms: queued().map(|job| job.created_ms).min(),
-    };
+    let store::Queue { queued, running, oldest_queued_ms } = store.queue(only.clone()).await?;
     let money = cost::today(&store, &host.config()?.budget, &Zoned::now()).await?;
-    Ok((queue, jobs.into_iter().take(5).collect(), money))
+    Ok((Queue { queued, running, oldest_queued_ms }, store.jobs(only, 5).await?, money))
 }
 
 /// The status where no user manager is: a runner that somebody started by hand.
@@ -203,7 +197,7 @@ async fn unit(manager: &Manager, name: String, service: &str, socket: &str, cont
 pub fn word(service: Option<&UnitState>, socket: Option<&UnitState>) -> &'static str {
     let (Some(service), Some(socket)) = (service, socket) else { return "unknown" };
     match (service.active.as_str(), socket.is_active()) {
-        _ if service.load == "not-found" => "absent",
+        _ if service.load == "not-found" || socket.load == "not-found" => "absent",
         ("failed", _) if service.result.as_deref() == Some("start-limit-hit") => "crash-loop",
         ("activating", _) if service.sub == "auto-restart" => "crash-loop",
         ("failed", _) => "failed",
@@ -440,4 +434,20 @@ pub fn job_line(job: &Job, ui: &Ui) -> String {
 
 fn since(ms: i64) -> u64 {
     u64::try_from(now_ms() - ms).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_whose_file_is_gone_is_absent_whatever_still_runs() {
+        let unit =
+            |active: &str, load: &str| UnitState { active: active.into(), load: load.into(), ..Default::default() };
+        let active = unit("active", "loaded");
+        assert_eq!(word(Some(&active), Some(&active)), "ready");
+        assert_eq!(word(Some(&active), Some(&unit("active", "not-found"))), "absent");
+        assert_eq!(word(Some(&active), Some(&unit("inactive", "not-found"))), "absent");
+        assert_eq!(word(Some(&unit("inactive", "loaded")), Some(&active)), "asleep");
+    }
 }

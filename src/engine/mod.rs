@@ -245,7 +245,22 @@ pub async fn run(
         }
         EngineSpec::Claude(spec) => claude::run(spec, bundle, workplace, &redactor, &mut events).await,
     };
-    end.map(|report| redactor.report(report)).map_err(|error| redactor.error(error))
+    end.map(|report| redactor.report(bounded(report))).map_err(|error| redactor.error(error))
+}
+
+/// Most findings that an engine hands over, the gravest first; of a million the result would be too large to be read.
+const MAX_DRAFTS: usize = 10_000;
+
+fn bounded(mut report: EngineReport) -> EngineReport {
+    let over = report.drafts.len().saturating_sub(MAX_DRAFTS);
+    if over > 0 {
+        report.drafts.sort_by_key(|draft| std::cmp::Reverse(draft.severity));
+        report.drafts.truncate(MAX_DRAFTS);
+        report
+            .notes
+            .push(format!("left out {} of this engine, the least grave", crate::quantity::count(over, "finding")));
+    }
+    report
 }
 
 fn started(engine: &str, version: Option<String>) -> Progress {
@@ -313,6 +328,7 @@ mod tests {
                     new_mode: Some("100644".to_owned()),
                     binary: false,
                     size: None,
+                    unread: None,
                     hunks: vec![Hunk {
                         old_start: 1,
                         old_lines: 2,

@@ -764,6 +764,86 @@ async fn a_repository_is_left_as_it_was() {
     assert_eq!(touched(&place.repo, &before), [""; 0]);
 }
 
+#[tokio::test]
+async fn a_huge_file_is_named_with_its_size_and_the_others_are_read() {
+    let place = place();
+    place.file("empty-lines", &"\n".repeat(60_000_000));
+    std::fs::write(place.repo.join("picture"), vec![0; MAX_FILE as usize + 1]).unwrap();
+    place.file("many-lines", &"x\n".repeat(1_000_000));
+    place.file("small", "x\n");
+    let change = place.working_tree().await.unwrap();
+    let diff = place.mirror().await.diff(&change).await.unwrap();
+    let shown: Vec<_> =
+        diff.files.iter().map(|file| (file.path.as_str(), file.unread, file.binary, file.hunks.len())).collect();
+    assert_eq!(
+        shown,
+        [
+            ("empty-lines", Some(60_000_000), false, 0),
+            ("many-lines", Some(3_000_000 + 22), false, 1),
+            ("picture", None, true, 0),
+            ("small", None, false, 1),
+        ]
+    );
+    assert_eq!(diff.files[0].size, Some(60_000_000));
+
+    // Neither does it hide by becoming small, or by going away.
+    place.git(&["add", "-A"]);
+    place.git(&["commit", "-q", "-m", "huge"]);
+    place.file("empty-lines", "short\n");
+    std::fs::remove_file(place.repo.join("many-lines")).unwrap();
+    std::fs::remove_file(place.repo.join("picture")).unwrap();
+    let change = place.working_tree().await.unwrap();
+    let diff = place.mirror().await.diff(&change).await.unwrap();
+    let shown: Vec<_> = diff.files.iter().map(|file| (file.path.as_str(), file.unread, file.binary)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("empty-lines", Some(60_000_000), false),
+            ("many-lines", Some(3_000_000 + 22), false),
+            ("picture", None, true),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_repository_without_commits_inside_the_working_copy_stops_no_review() {
+    let place = place();
+    place.commit("inner1/file", "x\n");
+    place.file("inner[1]/file", "of nobody\n");
+    place.git_in(&place.repo.join("inner[1]"), &["init", "-q"]);
+    place.file("inner1/file", "y\n");
+    place.file("born/file", "x\n");
+    place.git_in(&place.repo.join("born"), &["init", "-q"]);
+    place.git_in(&place.repo.join("born"), &["commit", "-q", "--allow-empty", "-m", "born"]);
+    place.file("new.txt", "x\n");
+    let change = place.working_tree().await.unwrap();
+    assert_eq!(place.files(&change).await, ["A born", "M inner1/file", "A new.txt"]);
+}
+
+#[tokio::test]
+async fn what_a_killed_git_has_locked_is_free_again_and_what_a_living_one_locks_is_not_touched() {
+    let place = place();
+    remote(&place);
+    let mirror = place.mirror().await;
+    mirror.pull_request(7, None, None).await.unwrap();
+    place.git(&["push", "-q", "-f", "../remote.git", "main:refs/pull/7/head"]);
+    let locks =
+        ["refs/cicd/pull/7.lock", "refs/cicd/base/main.lock", "packed-refs.lock"].map(|name| mirror.dir.join(name));
+    for lock in &locks {
+        std::fs::write(lock, "").unwrap();
+    }
+    // The standard input of a git that outlived its runner.
+    let living = mirror.lock().await.unwrap();
+    for lock in &locks {
+        std::fs::write(lock, "").unwrap();
+    }
+    let error = mirror.pull_request(7, None, None).await.unwrap_err();
+    assert!(format!("{error:#}").contains(".lock': File exists"), "{error:#}");
+    drop(living);
+    mirror.pull_request(7, None, None).await.unwrap();
+    assert!(locks.iter().all(|lock| !lock.exists()));
+}
+
 #[test]
 fn credentials_are_left_out_of_addresses() {
     for (url, shown) in [

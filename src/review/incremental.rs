@@ -239,15 +239,17 @@ fn by_path(diff: &Diff) -> HashMap<&str, Vec<&FileDiff>> {
     parts
 }
 
-/// Whether an engine would read the same; of a binary file the diff does not tell.
+/// Whether an engine would read the same; of a binary file, and of one that is too large, the diff does not tell.
 fn same(before: &[&FileDiff], now: &[&FileDiff]) -> bool {
     before.len() == now.len() && before.iter().zip(now).all(|(before, now)| same_part(before, now))
 }
 
 fn same_part(before: &FileDiff, now: &FileDiff) -> bool {
-    let FileDiff { path, old_path, status, old_mode, new_mode, binary, size: _, hunks } = now;
+    let FileDiff { path, old_path, status, old_mode, new_mode, binary, size: _, unread, hunks } = now;
     !binary
         && !before.binary
+        && unread.is_none()
+        && before.unread.is_none()
         && *path == before.path
         && *old_path == before.old_path
         && *status == before.status

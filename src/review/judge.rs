@@ -22,6 +22,10 @@ const REACH: u32 = 3;
 /// Lines of an excerpt, and characters of each; a minified file has lines of a megabyte.
 const MAX_EXCERPT: usize = 6;
 const MAX_EXCERPT_LINE: usize = 1000;
+/// Findings that are kept, the gravest: nobody reads more, and each is stored, sent and shown.
+pub const MAX_FINDINGS: usize = 1000;
+/// How many of the lines that a finding means go into its fingerprint.
+const MAX_NAMED_LINES: usize = 200;
 const MAX_TITLE: usize = 200;
 const MAX_RULE: usize = 100;
 const MAX_EXPLANATION: usize = 10_000;
@@ -78,6 +82,9 @@ pub fn judge(drafts: Vec<Draft>, diff: &Diff, options: &Options) -> Judged {
         said.insert((finding.path.clone(), lines, finding.rule.clone(), finding.title.to_lowercase()))
     });
     left_out.repeated = before - findings.len();
+    for finding in findings.drain(findings.len().min(MAX_FINDINGS)..) {
+        *left_out.over.entry(Reverse(finding.severity)).or_default() += 1;
+    }
 
     change.name(&mut findings);
     Judged { findings, notes: left_out.notes() }
@@ -259,18 +266,14 @@ impl<'a> ShownFile<'a> {
 
     /// Where in the diff `meant` stands: the lines of it that one hunk shows, else the nearest line within reach.
     fn anchor(&self, meant: Lines) -> Option<Lines> {
-        let overlap = self.hunks.iter().find(|hunk| meant.start <= hunk.end && hunk.start <= meant.end);
-        if let Some(hunk) = overlap {
+        // The hunks lie apart and ascend, so only the two around the first line can be near.
+        let behind = self.hunks.partition_point(|hunk| hunk.end < meant.start);
+        if let Some(hunk) = self.hunks.get(behind).filter(|hunk| hunk.start <= meant.end) {
             return Some(Lines { start: meant.start.max(hunk.start), end: meant.end.min(hunk.end) });
         }
-        let (distance, line) = self
-            .hunks
-            .iter()
-            .map(|hunk| match meant.end < hunk.start {
-                true => (hunk.start - meant.end, hunk.start),
-                false => (meant.start - hunk.end, hunk.end),
-            })
-            .min()?;
+        let before = behind.checked_sub(1).map(|at| self.hunks[at].end).map(|end| (meant.start - end, end));
+        let after = self.hunks.get(behind).map(|hunk| (hunk.start - meant.end, hunk.start));
+        let (distance, line) = before.into_iter().chain(after).min()?;
         (distance <= REACH).then_some(Lines { start: line, end: line })
     }
 
@@ -285,7 +288,7 @@ impl<'a> ShownFile<'a> {
     /// The lines meant, whatever their indentation and spacing.
     fn text(&self, lines: Lines) -> String {
         let mut text = String::new();
-        for (_, line) in self.between(lines) {
+        for (_, line) in self.between(lines).iter().take(MAX_NAMED_LINES) {
             for word in line.split_whitespace() {
                 text.push_str(word);
                 text.push(' ');
@@ -307,13 +310,15 @@ struct LeftOut {
     below: BTreeMap<Severity, usize>,
     repeated: usize,
     long_suggestions: usize,
+    /// How many of each severity there was no room for.
+    over: BTreeMap<Reverse<Severity>, usize>,
     /// How many drafts named each path that is no file of the change.
     strays: BTreeMap<String, usize>,
 }
 
 impl LeftOut {
     fn notes(self) -> Vec<String> {
-        let LeftOut { below, repeated, long_suggestions, strays } = self;
+        let LeftOut { below, repeated, long_suggestions, over, strays } = self;
         let mut notes = Vec::new();
         let further: usize = strays.values().skip(MAX_STRAYS).sum();
         for (path, number) in strays.into_iter().take(MAX_STRAYS) {
@@ -334,6 +339,15 @@ impl LeftOut {
         }
         if repeated > 0 {
             notes.push(format!("left out {} that only repeated another", count(repeated, "finding")));
+        }
+        if !over.is_empty() {
+            let number = count(over.values().sum(), "finding");
+            let each: Vec<String> = over
+                .iter()
+                .map(|(severity, number)| format!("{} {}", quantity::grouped(*number as u64), severity.0))
+                .collect();
+            let kept = quantity::grouped(MAX_FINDINGS as u64);
+            notes.push(format!("left out {number} ({}) beyond the {kept} gravest", each.join(", ")));
         }
         if long_suggestions > 0 {
             let limit = quantity::grouped(MAX_SUGGESTION as u64);
@@ -728,6 +742,26 @@ mod tests {
         let after = names(&["+new", "+x[1]", "+new", "+x[1]"], [2, 4]);
         assert_ne!(before[0], before[1]);
         assert_eq!(before, after);
+    }
+
+    #[test]
+    fn of_very_many_the_gravest_are_kept_and_the_others_counted() {
+        let lines = vec!["+x"; 300_000];
+        let change = diff(vec![added("a.rs", &lines)]);
+        let drafts = (1..=100_000)
+            .map(|line| Draft {
+                severity: [Severity::Low, Severity::Info, Severity::High][line as usize % 3],
+                title: format!("fault {line}"),
+                ..draft("a.rs", line, 300_000)
+            })
+            .collect();
+        let judged = judge(drafts, &change, &Options::default());
+        assert_eq!(judged.findings.len(), MAX_FINDINGS);
+        assert!(judged.findings.iter().all(|finding| finding.severity == Severity::High));
+        assert_eq!(
+            judged.notes,
+            ["left out 99,000 findings (32,333 high, 33,333 low, 33,334 info) beyond the 1,000 gravest"]
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod budget;
 mod change;
 mod engine;
 pub mod incremental;
+mod jobdir;
 pub mod judge;
 pub mod paths;
 pub mod plan;
@@ -34,6 +35,7 @@ use crate::skill::Catalog;
 use crate::store::{Store, now_ms};
 use crate::{files, quantity};
 
+pub use jobdir::sweep;
 use paths::PathRules;
 use policy::Policy;
 use publish::Posting;
@@ -68,8 +70,9 @@ pub type Sink<'a> = dyn FnMut(Happening) + Send + 'a;
 
 /// A review under way.
 struct Run<'a> {
-    /// The job's own directory.
+    /// The job's own directory, and what keeps others from it once it is made.
     dir: PathBuf,
+    held: Option<std::fs::File>,
     request: &'a ReviewRequest,
     setting: &'a Setting<'a>,
     wish: &'a mut watch::Receiver<Wish>,
@@ -114,10 +117,19 @@ pub async fn run<'a>(
         receipt: Receipt::default(),
         retry_at_ms: None,
     };
-    let mut run =
-        Run { dir: setting.workspace.join(job), request, setting, wish, tell, review, posting: None, capped: false };
+    let mut run = Run {
+        dir: setting.workspace.join(job),
+        held: None,
+        request,
+        setting,
+        wish,
+        tell,
+        review,
+        posting: None,
+        capped: false,
+    };
     let ended = run.steps().await;
-    let Run { dir, tell, mut review, posting, capped, .. } = run;
+    let Run { dir, held: _held, tell, mut review, posting, capped, .. } = run;
     if let Err(error) = remove_tree(&dir).await {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
@@ -158,6 +170,7 @@ impl Run<'_> {
     async fn steps(&mut self) -> Result<(), Stopped> {
         // A directory of the same name is left from a runner that crashed.
         remove_tree(&self.dir).await?;
+        self.held = Some(jobdir::make(&self.dir)?);
         files::make_dir(&self.scratch(), 0o700)?;
         let (mirror, change, pull) = match (self.request.pr, self.setting.forge) {
             (Some(number), Some(forge)) => {
@@ -274,7 +287,8 @@ impl Run<'_> {
         }
         let (budget, exclusions) = engine::reading(policy, &spec)?;
         let known = self.known(mirror, change, policy, &spec, skills, &diff).await?;
-        let plan = plan::plan(known.unread(diff), &budget, &exclusions);
+        let unread = known.unread(diff);
+        let plan = off_the_loop(move || plan::plan(unread, &budget, &exclusions)).await?;
         self.review.receipt.files = known.covered(plan.files);
         let seen = self.review.receipt.seen();
         let files = quantity::count(self.review.receipt.files.len(), "file");
@@ -365,7 +379,8 @@ impl Run<'_> {
 
         (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
         let options = judge::Options { floor: config.review.min_severity, rules, checkout: Some(self.checkout()) };
-        let mut judged = judge::judge(report.drafts, &input.bundle.diff, &options);
+        let drafts = report.drafts;
+        let mut judged = off_the_loop(move || judge::judge(drafts, &input.bundle.diff, &options)).await?;
         judged.notes.extend(skills.keep(&mut judged.findings));
         let review = &mut self.review;
         review.findings = judged.findings;
@@ -405,7 +420,12 @@ fn terms(policy: &Policy, spec: &EngineSpec, skills: &Skills) -> Result<String> 
 /// In a thread of its own: how much an engine has left behind is up to the engine.
 async fn remove_tree(dir: &Path) -> Result<()> {
     let dir = dir.to_owned();
-    tokio::task::spawn_blocking(move || files::remove_tree(&dir)).await.context("the removal panicked")?
+    off_the_loop(move || files::remove_tree(&dir)).await?
+}
+
+/// Long work in a thread of its own: all else of this process, its watchdog too, goes on meanwhile.
+async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a step of the review panicked")
 }
 
 /// What was planned to be seen was not.

@@ -13,6 +13,7 @@ pub fn file(path: &str, hunks: &[(u32, &[&str])]) -> FileDiff {
         new_mode: Some("100644".to_owned()),
         binary: false,
         size: None,
+        unread: None,
         hunks: hunks.iter().map(|(start, lines)| hunk(*start, lines)).collect(),
     }
 }

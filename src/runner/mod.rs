@@ -22,6 +22,7 @@ use crate::config::Span;
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::{Host, Paths};
+use crate::review;
 use crate::store::Store;
 use crate::unit::RUNNER_SERVICE;
 pub use socket::{Listening, listen};
@@ -125,6 +126,10 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
     let (requeued, failed) = store.recover(scope.agent().cloned()).await?;
     if requeued + failed > 0 {
         tracing::warn!("{requeued} unfinished jobs are back in the queue, {failed} were given up");
+    }
+    let workspace = host.paths.workspace(scope.agent());
+    if let Err(error) = review::sweep(&workspace, &cage).await {
+        tracing::warn!("{error:#}");
     }
     // Only systemd wakes it again, so only under systemd may it leave.
     let may_leave = listening.is_from_systemd();

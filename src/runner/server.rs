@@ -21,6 +21,8 @@ use crate::files;
 const MAX_CONNECTIONS: usize = 256;
 /// Until a request's head is complete, for an open connection that says nothing, too.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same once half of the places are taken: so many slow peers are not to keep the others out.
+const CROWDED_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long open connections may go on once the runner stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -31,7 +33,7 @@ pub async fn serve(shared: Arc<Shared>, listening: Listening, closing: Arc<Notif
         Listening::Bound(listener, path) => (listener, Some(path)),
         Listening::Connection(stream) => {
             stream.set_nonblocking(true)?;
-            connection(shared, UnixStream::from_std(stream)?, closing).await;
+            connection(shared, UnixStream::from_std(stream)?, HEADER_TIMEOUT, closing).await;
             return Ok(());
         }
     };
@@ -58,11 +60,13 @@ pub async fn serve(shared: Arc<Shared>, listening: Listening, closing: Arc<Notif
             },
             () = closing.notified() => break,
         };
+        let crowded = places.available_permits() < MAX_CONNECTIONS / 2;
+        let patience = if crowded { CROWDED_TIMEOUT } else { HEADER_TIMEOUT };
         let (shared, end) = (shared.clone(), end_connections.clone());
         shared.connections.fetch_add(1, Ordering::SeqCst);
         shared.touch();
         connections.spawn(async move {
-            connection(shared.clone(), stream, end).await;
+            connection(shared.clone(), stream, patience, end).await;
             shared.connections.fetch_sub(1, Ordering::SeqCst);
             shared.touch();
             drop(place);
@@ -80,7 +84,7 @@ pub async fn serve(shared: Arc<Shared>, listening: Listening, closing: Arc<Notif
     Ok(())
 }
 
-async fn connection(shared: Arc<Shared>, stream: UnixStream, end: Arc<Notify>) {
+async fn connection(shared: Arc<Shared>, stream: UnixStream, patience: Duration, end: Arc<Notify>) {
     match stream.peer_cred() {
         Ok(peer) if peer.uid() == shared.host.uid => {}
         Ok(peer) => {
@@ -98,7 +102,7 @@ async fn connection(shared: Arc<Shared>, stream: UnixStream, end: Arc<Notify>) {
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(patience)
         .max_buf_size(64 << 10)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);

@@ -46,6 +46,15 @@ pub struct Earlier {
     pub review: Review,
 }
 
+/// What waits and runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queue {
+    pub queued: u64,
+    pub running: u64,
+    /// Milliseconds since 1970.
+    pub oldest_queued_ms: Option<i64>,
+}
+
 impl Store {
     pub fn open(path: &Path) -> Result<Store> {
         let open = || -> Result<Connection> {
@@ -182,6 +191,20 @@ impl Store {
         .await
     }
 
+    /// What waits and runs: in the scope of one agent, or in all.
+    pub async fn queue(&self, agent: Option<AgentName>) -> Result<Queue> {
+        self.run(move |connection| {
+            // By `state != 'ended'` the index of open jobs is taken, which stays small.
+            let sql = "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'running'),
+                              min(created_ms) FILTER (WHERE state = 'queued')
+                       FROM jobs WHERE state != 'ended' AND (?1 IS NULL OR agent = ?1)";
+            Ok(connection.prepare_cached(sql)?.query_row([agent.as_ref().map(AgentName::as_str)], |row| {
+                Ok(Queue { queued: row.get(0)?, running: row.get(1)?, oldest_queued_ms: row.get(2)? })
+            })?)
+        })
+        .await
+    }
+
     /// How many jobs ended in each outcome.
     pub async fn outcomes(&self) -> Result<Vec<(Outcome, u64)>> {
         self.run(|connection| {
@@ -300,6 +323,27 @@ fn migrate(connection: &mut Connection) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::ReviewRequest;
+
+    #[tokio::test]
+    async fn the_queue_is_counted_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store.db")).unwrap();
+        let agent: AgentName = "shop".parse().unwrap();
+        for number in 0..300 {
+            let agent = (number % 3 == 0).then(|| agent.clone());
+            let ask =
+                Ask { agent, request: ReviewRequest { pr: Some(number + 1), ..Default::default() }, ..Ask::default() };
+            store.accept(ask).await.unwrap();
+        }
+        let oldest = store.claim(None).await.unwrap().unwrap();
+        let all = store.queue(None).await.unwrap();
+        assert_eq!((all.queued, all.running), (299, 1));
+        assert!(all.oldest_queued_ms.is_some_and(|ms| ms <= oldest.created_ms + 60_000));
+        let shop = store.queue(Some(agent)).await.unwrap();
+        assert_eq!((shop.queued, shop.running), (100, 0));
+        assert_eq!(store.queue(Some("nobody".parse().unwrap())).await.unwrap(), Queue::default());
+    }
 
     #[tokio::test]
     async fn a_store_of_the_first_schema_becomes_one_of_this() {

@@ -221,6 +221,10 @@ impl Manager {
         let properties = proxy.get_all("").await.with_context(|| format!("could not read the state of `{unit}`"))?;
         let mut state = UnitState { name: unit.to_owned(), ..UnitState::default() };
         state.fill(&properties);
+        // A unit whose file was deleted stays loaded until the next reload, and is gone from then on.
+        if state.fragment.as_ref().is_some_and(|file| !file.exists()) {
+            state.load = "not-found".into();
+        }
         Ok(state)
     }
 

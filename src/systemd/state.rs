@@ -1,6 +1,7 @@
 //! What the bus says about a unit → a value with names. Pure.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use zbus::wire::OwnedVariant;
@@ -34,6 +35,8 @@ pub struct UnitState {
     pub tasks: Option<u64>,
     pub tasks_max: Option<u64>,
     pub control_group: Option<String>,
+    /// The unit's file, as systemd remembers it.
+    pub fragment: Option<PathBuf>,
     #[serde(skip)]
     pub invocation: Option<String>,
 }
@@ -72,6 +75,7 @@ impl UnitState {
         self.tasks = number("TasksCurrent").or(self.tasks);
         self.tasks_max = number("TasksMax").or(self.tasks_max);
         self.control_group = text("ControlGroup").or(self.control_group.take());
+        self.fragment = text("FragmentPath").map(PathBuf::from).or(self.fragment.take());
         if let Some(id) = properties.get("InvocationID").and_then(|v| Vec::<u8>::try_from(v.try_clone().ok()?).ok())
             && !id.is_empty()
         {

@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod help;
 mod job;
+mod pipes;
 mod review;
 mod secret;
 mod setup;

@@ -106,3 +106,40 @@ fn a_socket_that_nobody_listens_on_is_an_error_and_no_reason_to_review_without_t
     drop(std::os::unix::net::UnixListener::bind(place.path("run/cicd-runner.sock")).unwrap());
     place.run("review").status(1).stderr_has(&["error: could not reach the runner at", "hint: `cicdctl status`"]);
 }
+
+#[test]
+fn what_a_killed_review_leaves_goes_with_the_next_one() {
+    let place = Place::new().with_fault();
+    place.write("home/.config/cicd-toolkit/config.toml", "[engine.command]\nargv = [\"/bin/sleep\", \"300\"]\n");
+    let mut command = place.command(env!("CARGO_BIN_EXE_cicdctl"));
+    let mut killed = command.args(["review", "-q", "--local", "--engine", "command"]).spawn().unwrap();
+    let workspace = place.path("home/.local/state/cicd-toolkit/workspace");
+    let jobs =
+        || std::fs::read_dir(&workspace).map_or(Vec::new(), |jobs| jobs.map(|job| job.unwrap().path()).collect());
+    let engines = || {
+        let of_job = |pid: &std::path::Path| {
+            let words = std::fs::read(pid.join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&words).contains(workspace.to_str().unwrap())
+        };
+        std::fs::read_dir("/proc").unwrap().filter(|entry| of_job(&entry.as_ref().unwrap().path())).count()
+    };
+    wait_for(|| jobs().iter().any(|job| job.join("out/events.jsonl").exists()));
+    assert_eq!(engines(), 1);
+    // One that lives is left alone.
+    place.run("review -q --local").stdout_has(REVIEWED);
+    assert_eq!((jobs().len(), engines()), (1, 1));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    wait_for(|| engines() == 0);
+    assert_eq!(jobs().len(), 1);
+    place.run("review -q --local").stdout_has(REVIEWED);
+    assert_eq!(jobs().len(), 0);
+}
+
+fn wait_for(is_so: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so() {
+        assert!(began.elapsed().as_secs() < 20, "it did not come to that");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

@@ -282,9 +282,9 @@ impl Stream {
         if let Some(reason) = &self.refused {
             return Err(EngineError::unauthenticated(format!("the key was refused: {reason}")));
         }
-        // The reason it gave itself, whatever happened to it afterwards.
+        // The reason it gave itself, whatever happened to it afterwards. Each of the two signs of an error counts.
         if let Some(result) = &self.result
-            && result["is_error"] != Value::Bool(false)
+            && (result["is_error"] != Value::Bool(false) || result["subtype"] != "success")
         {
             return Err(self.error(result, now));
         }

@@ -419,6 +419,7 @@ mod tests {
             new_mode: Some("100644".into()),
             binary: false,
             size: None,
+            unread: None,
             hunks: if new_lines > 0 { vec![hunk] } else { Vec::new() },
         }
     }
