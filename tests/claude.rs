@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 
 use cicdctl::diff::{Diff, FileDiff, FileStatus, Hunk, Line, LineKind};
 use cicdctl::engine::{
-    self, Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, EngineSpec, ErrorKind, Progress, Workplace,
+    self, Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, EngineSpec, ErrorKind, Progress, SessionWish,
+    Workplace,
 };
 use cicdctl::finding::Severity;
+use cicdctl::review::SessionUsed;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -125,6 +127,9 @@ fn bundle() -> Bundle {
                 }],
             }],
         },
+        others: vec![],
+        open: vec![],
+        session: None,
     }
 }
 
@@ -134,6 +139,7 @@ fn hostile_checkout(root: &Path) -> PathBuf {
     fs::create_dir_all(checkout.join("src")).unwrap();
     fs::create_dir_all(checkout.join(".claude")).unwrap();
     fs::create_dir_all(checkout.join(".git")).unwrap();
+    let _ = fs::remove_file(checkout.join("link"));
     fs::write(checkout.join("src/main.rs"), "fn main() {\n    // x\n    println!(\"{}\", vec![0][1]);\n}\n").unwrap();
     fs::write(checkout.join("secret.txt"), "MENTIONED-CANARY\n").unwrap();
     fs::write(checkout.join("CLAUDE.md"), "MEMORY-CANARY\n").unwrap();
@@ -180,21 +186,37 @@ async fn review_with(
     deadlines: Deadlines,
     change: impl FnOnce(&mut ClaudeSpec),
 ) -> Run {
-    let root = tempfile::tempdir().unwrap();
-    let script = script.to_string().replace("ROOT", root.path().to_str().unwrap());
-    let api = Api::start(root.path(), &serde_json::from_str(&script).unwrap());
+    review_in(tempfile::tempdir().unwrap(), "job-1", bundle, program, script, deadlines, change).await
+}
+
+/// One job of an agent: its home is that of the jobs before it in `root`, all else is its own.
+async fn review_in(
+    root: TempDir,
+    job: &str,
+    bundle: Bundle,
+    program: PathBuf,
+    script: Value,
+    deadlines: Deadlines,
+    change: impl FnOnce(&mut ClaudeSpec),
+) -> Run {
+    let dir = root.path().join(job);
+    fs::create_dir_all(&dir).unwrap();
+    let script = script.to_string().replace("ROOT", dir.to_str().unwrap());
+    let api = Api::start(&dir, &serde_json::from_str(&script).unwrap());
     let workplace = Workplace {
-        checkout: hostile_checkout(root.path()),
-        scratch: root.path().join("scratch"),
+        checkout: hostile_checkout(&dir),
+        scratch: dir.join("scratch"),
         engine_home: root.path().join("home"),
         api_key: Some(KEY.to_owned()),
     };
-    fs::create_dir(&workplace.scratch).unwrap();
-    fs::create_dir(&workplace.engine_home).unwrap();
+    fs::create_dir_all(&workplace.scratch).unwrap();
+    fs::create_dir_all(&workplace.engine_home).unwrap();
     let mut spec = ClaudeSpec {
         program,
         version: None,
         refute: false,
+        chunk: 120 << 10,
+        parallel: 3,
         model: Some("claude-sonnet-5-5".to_owned()),
         max_turns: 10,
         max_budget_usd: 2.0,
@@ -212,7 +234,7 @@ async fn review_with(
     eprintln!("took {took:?}: {:?}", end.as_ref().map(|report| &report.used));
 
     // Whatever came of it: no hook ran, and the key is nowhere.
-    let hooks: Vec<_> = fs::read_dir(root.path())
+    let hooks: Vec<_> = fs::read_dir(&dir)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.starts_with("hook-"))
@@ -502,4 +524,157 @@ async fn an_api_that_never_answers_ends_within_the_deadline() {
         assert_eq!(run.cause(), "Claude Code wrote nothing more for 3s and was ended without a result");
         assert!(run.took < Duration::from_secs(10), "{place}: {:?}", run.took);
     }
+}
+
+/// A change of three files, each with a word of its own, and too large for one call.
+fn large() -> Bundle {
+    let mut large = bundle();
+    let first = large.diff.files.remove(0);
+    for (path, word) in [("src/one.rs", "WORD-ONE"), ("src/two.rs", "WORD-TWO"), ("web/three.js", "WORD-THREE")] {
+        let mut file = FileDiff { path: path.to_owned(), ..first.clone() };
+        file.hunks[0].lines[1].text = format!("// {word} {}", "x".repeat(5000));
+        large.diff.files.push(file);
+    }
+    large
+}
+
+async fn review_large(program: PathBuf, parallel: usize, rules: Value) -> Run {
+    let quiet = json!({"structured": {"summary": "Nothing.", "findings": []}, "delay_ms": 2500,
+        "usage": {"input_tokens": 1000, "output_tokens": 50}});
+    let script = json!({"rules": rules, "default": quiet});
+    review_with(large(), program, script, limits(60, 60, 120), |spec| (spec.chunk, spec.parallel) = (6000, parallel))
+        .await
+}
+
+#[tokio::test]
+async fn a_large_change_is_read_by_several_calls_at_once() {
+    let Some(program) = claude() else { return };
+    let mut found = finding();
+    found["path"] = json!("src/two.rs");
+    let rule = json!({"match": {"body": "WORD-TWO"}, "reply": {"structured": {"summary": "Two.", "findings": [found]},
+        "delay_ms": 2500, "usage": {"input_tokens": 2000, "output_tokens": 100}}});
+    let run = review_large(program, 2, json!([rule])).await;
+    let report = run.end.as_ref().unwrap();
+    assert_eq!((report.drafts.len(), report.unseen.len()), (1, 0));
+    assert_eq!(
+        report.summary.as_deref(),
+        Some("`src/one.rs`: Nothing.\n\n`src/two.rs`: Two.\n\n`web/three.js`: Nothing.")
+    );
+    assert_eq!((report.used.input_tokens, report.used.output_tokens), (Some(4000), Some(200)));
+
+    // Each file once, beside the names of the others; two at a time and the third after one of them.
+    let requests = run.messages();
+    let bodies: Vec<String> = requests.iter().map(|request| request["body"].to_string()).collect();
+    for word in ["WORD-ONE", "WORD-TWO", "WORD-THREE"] {
+        assert_eq!(bodies.iter().filter(|body| body.contains(word)).count(), 1, "{word}");
+    }
+    for path in ["src/one.rs", "src/two.rs", "web/three.js"] {
+        assert!(bodies.iter().all(|body| body.contains(path)), "{path}");
+    }
+    let at: Vec<f64> = requests.iter().map(|request| request["t"].as_f64().unwrap()).collect();
+    assert!(at.len() == 3 && at[1] - at[0] < 2.5 && at[2] - at[0] >= 2.5, "{at:?}");
+    let started = run.events.iter().filter(|event| matches!(event, Progress::Started { .. })).count();
+    assert_eq!(started, 1);
+}
+
+#[tokio::test]
+async fn a_call_of_several_that_fails_costs_its_files_alone() {
+    let Some(program) = claude() else { return };
+    let fails = |word: &str, status: u16, kind: &str| json!({"match": {"body": word}, "reply": {"error": {"status": status, "type": kind, "message": "no"}}});
+    let rules = json!([fails("WORD-ONE", 400, "invalid_request_error"), fails("WORD-TWO", 529, "overloaded_error")]);
+    let run = review_large(program.clone(), 3, rules).await;
+    let unseen: Vec<_> =
+        run.end.as_ref().unwrap().unseen.iter().map(|file| format!("{}: {}", file.path, file.reason)).collect();
+    assert_eq!(unseen.len(), 2);
+    assert!(unseen[0].starts_with("src/one.rs: ") && unseen[0].contains("400"), "{unseen:?}");
+    assert!(unseen[1].starts_with("src/two.rs: quota or overload: "), "{unseen:?}");
+
+    let run = review_large(program, 3, json!([fails("WORD-TWO", 401, "authentication_error")])).await;
+    assert!(matches!(run.end, Err(EngineError { kind: ErrorKind::Unauthenticated, .. })), "{:?}", run.end);
+    assert!(run.took < Duration::from_secs(8), "it would go on for minutes");
+}
+
+/// A review in the conversation of pull request 42.
+fn of_pull(head: &str, resume: Option<(&SessionUsed, &str)>) -> Bundle {
+    let resume = resume.map(|(session, since)| (session.clone(), since.to_owned()));
+    Bundle { head_sha: head.to_owned(), session: Some(SessionWish { pull: 42, resume }), ..bundle() }
+}
+
+fn session(run: &Run) -> SessionUsed {
+    run.end.as_ref().unwrap().used.session.clone().unwrap()
+}
+
+#[tokio::test]
+async fn a_pull_request_is_one_conversation() {
+    let Some(program) = claude() else { return };
+    let whole = limits(60, 60, 120);
+    let script = json!({"default": answer()});
+    let first = review_with(of_pull("4ead", None), program.clone(), script.clone(), whole, |_| ()).await;
+    let begun = session(&first);
+    assert_eq!(begun.resumes, 0);
+
+    let again = Bundle { instructions: "Mind the NEW-INSTRUCTIONS.".into(), ..of_pull("5ead", Some((&begun, "4ead"))) };
+    // Less than both reviews together: each has its own budget.
+    let poor = |spec: &mut ClaudeSpec| spec.max_budget_usd = 0.006;
+    let second = review_in(first.root, "job-2", again, program.clone(), script.clone(), whole, poor).await;
+    assert_eq!(session(&second), SessionUsed { resumes: 1, ..begun.clone() });
+    let report = second.end.as_ref().unwrap();
+    assert_eq!((report.drafts.len(), report.notes.len()), (1, 0));
+    assert_eq!((report.used.input_tokens, report.used.output_tokens), (Some(2000), Some(100)), "its own alone");
+    // It knows what was said, is told what is new, and is bound by all rules of now.
+    assert_eq!(second.messages().len(), 1);
+    let body = &second.messages()[0]["body"];
+    let text = body.to_string();
+    for expected in [
+        "Review the change below",
+        "Panics at once.",
+        "Review the pull request again",
+        "up to 4ead",
+        "NEW-INSTRUCTIONS",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing");
+    }
+    for unwanted in ["INSTRUCTIONS-CANARY", "MENTIONED-CANARY", "MEMORY-CANARY", KEY] {
+        assert!(!text.contains(unwanted), "{unwanted} was sent");
+    }
+    let mut tools: Vec<_> =
+        body["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    tools.retain(|tool| *tool != "DeferredToolPlaceholder");
+    tools.sort_unstable();
+    assert_eq!(tools, ["Glob", "Grep", "Read", "StructuredOutput"]);
+
+    // A second conversation about the same head has another name, also in the place of the first.
+    let third = review_in(second.root, "job-1", of_pull("4ead", None), program, script, whole, |_| ()).await;
+    let other = session(&third);
+    assert!(other.id != begun.id && other.resumes == 0);
+    assert_eq!(third.end.unwrap().notes, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_lost_is_begun_anew() {
+    let Some(program) = claude() else { return };
+    let whole = limits(60, 60, 120);
+    let gone = SessionUsed { id: "9e9e9e9e-0000-4000-8000-000000000000".into(), resumes: 3 };
+    let script = json!({"default": answer()});
+    let run = review_with(of_pull("5ead", Some((&gone, "4ead"))), program.clone(), script, whole, |_| ()).await;
+    let report = run.end.as_ref().unwrap();
+    assert_eq!(report.notes, ["the conversation of the earlier review is not there any more: a new one was begun"]);
+    assert_eq!((report.drafts.len(), run.messages().len()), (1, 1));
+    let begun = session(&run);
+    assert_eq!(begun.resumes, 0);
+
+    // One that the model does not take any more, as it is too long.
+    let long = json!({"error": {"status": 400, "type": "invalid_request_error",
+        "message": "prompt is too long: 1200000 tokens > 1000000 maximum"}});
+    let rule = json!({"match": {"last_user": "Review the pull request again"}, "reply": long});
+    let script = json!({"rules": [rule], "default": answer()});
+    let again = of_pull("6ead", Some((&begun, "5ead")));
+    let run = review_in(run.root, "job-2", again, program, script, whole, |_| ()).await;
+    let report = run.end.as_ref().unwrap();
+    assert_eq!(
+        report.notes,
+        ["the conversation of the earlier review has grown too long for the model: a new one was begun"]
+    );
+    assert_eq!(report.drafts.len(), 1);
+    assert!(session(&run).id != begun.id);
 }

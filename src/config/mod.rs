@@ -187,6 +187,10 @@ pub struct ReviewConfig {
     pub exclude: Vec<String>,
     /// How much of a change the engine is given, in bytes of diff (about four to a token).
     pub max_diff: Size,
+    /// How much of it one call of the engine `claude` is given; a larger change is read by several.
+    pub chunk: Size,
+    /// How many of them run at once, 1 to 8.
+    pub parallel: u32,
     /// Instructions for the engine, added to its own.
     pub instructions: String,
     /// What the engine is to look for: names of skills, embedded ones or the host's own. The rules need none.
@@ -206,6 +210,8 @@ impl Default for ReviewConfig {
             min_severity: Severity::Info,
             exclude: Vec::new(),
             max_diff: Size(400 << 10),
+            chunk: Size(120 << 10),
+            parallel: 3,
             instructions: String::new(),
             skills: vec!["code-reviewer".into()],
             post: false,

@@ -230,6 +230,12 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     {
         return Err(("engine.claude.version", "write it as `claude --version` begins, such as 2.1.330".into()));
     }
+    if config.review.chunk.0 < 1 << 10 {
+        return Err(("review.chunk", "below 1K each file would be a call of its own".into()));
+    }
+    if !(1..=8).contains(&config.review.parallel) {
+        return Err(("review.parallel", "it must be 1 to 8".into()));
+    }
     if config.review.max_inline > MAX_INLINE {
         return Err(("review.max_inline", format!("at most {MAX_INLINE}: a forge refuses reviews with many comments")));
     }
@@ -398,6 +404,8 @@ mod tests {
         assert!(error("[job]\nmemory = \"512MB\"\n").contains("config.toml:2:10: `512MB` is no size"));
         assert!(error("[job\n").starts_with("error: config.toml:1:"));
         assert!(error("[runner]\njobs = 0\n").contains("config.toml:2: `runner.jobs`: it must be 1 to 64"));
+        assert!(error("[review]\nparallel = 9\n").contains("config.toml:2: `review.parallel`: it must be 1 to 8"));
+        assert!(error("[review]\nchunk = \"512\"\n").contains("config.toml:2: `review.chunk`: below 1K"));
         assert!(error("[runner]\njobs = \"many\"\n").contains("config.toml:2:8: invalid type"));
     }
 

@@ -118,6 +118,7 @@ fn read(answer: Value, text: &str, checkout: &Path) -> Result<EngineReport, Stri
         drafts,
         notes: note.into_iter().collect(),
         incomplete,
+        unseen: Vec::new(),
     })
 }
 

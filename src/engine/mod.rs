@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::diff::Diff;
-use crate::finding::Draft;
-use crate::review::EngineUsed;
+use crate::finding::{Category, Draft, Lines, Severity};
+use crate::review::{EngineUsed, SessionUsed};
 
 use redact::Redactor;
 
@@ -35,6 +35,35 @@ pub struct Bundle {
     pub instructions: String,
     /// The files planned for this run; everything in it is hostile input.
     pub diff: Diff,
+    /// The other paths of the change: read by another call, known from an earlier review, or left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    /// What the last review has found in the files of `diff`; as hostile as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<OpenFinding>,
+    /// Where the engine may go on from, and be gone on from; for those that keep sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionWish>,
+}
+
+/// A finding of an earlier review that may still hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenFinding {
+    pub path: String,
+    /// As they were numbered then.
+    pub lines: Option<Lines>,
+    pub severity: Severity,
+    pub category: Category,
+    pub title: String,
+}
+
+/// The conversation that all reviews of one pull request share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionWish {
+    /// Number of the pull request.
+    pub pull: u64,
+    /// The session of an earlier review, and the head that it saw; none is gone on with where that is absent.
+    pub resume: Option<(SessionUsed, String)>,
 }
 
 /// Which engine, and all it needs to know; travels into the cage as JSON, so it holds no secret.
@@ -66,6 +95,10 @@ pub struct ClaudeSpec {
     pub max_budget_usd: f64,
     /// Findings of high and critical severity get a second look, which may refute them.
     pub refute: bool,
+    /// Bytes of diff for one call; a larger change is given to several.
+    pub chunk: usize,
+    /// Calls at once.
+    pub parallel: usize,
     pub base_url: Option<String>,
     pub deadlines: Deadlines,
 }
@@ -127,6 +160,16 @@ pub struct EngineReport {
     pub notes: Vec<String>,
     /// Set when the engine itself says that it did not see all it was given.
     pub incomplete: Option<String>,
+    /// Files that it was given and that nobody has read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<Unseen>,
+}
+
+/// A file that an engine was given and has not read, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    pub path: String,
+    pub reason: String,
 }
 
 /// Why an engine handed back nothing that may be called a review, and what it has used all the same.
@@ -193,6 +236,7 @@ pub async fn run(
                 drafts: rules::review(&bundle.diff),
                 notes: Vec::new(),
                 incomplete: None,
+                unseen: Vec::new(),
             })
         }
         EngineSpec::Command(spec) => {
@@ -300,6 +344,9 @@ mod tests {
                     }],
                 }],
             },
+            others: vec![],
+            open: vec![],
+            session: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{EngineError, EngineReport, Progress};
+use super::{EngineError, EngineReport, Progress, Unseen};
 use crate::finding::Draft;
 use crate::review::EngineUsed;
 
@@ -49,18 +49,20 @@ impl Redactor {
     }
 
     pub fn report(&self, report: EngineReport) -> EngineReport {
-        let EngineReport { used, summary, drafts, notes, incomplete } = report;
+        let EngineReport { used, summary, drafts, notes, incomplete, unseen } = report;
+        let unseen = unseen.into_iter().map(|Unseen { path, reason }| Unseen { path, reason: self.text(&reason) });
         EngineReport {
             used: self.used(used),
             summary: self.maybe(summary),
             drafts: drafts.into_iter().map(|draft| self.draft(draft)).collect(),
             notes: notes.iter().map(|note| self.text(note)).collect(),
             incomplete: self.maybe(incomplete),
+            unseen: unseen.collect(),
         }
     }
 
     fn used(&self, used: EngineUsed) -> EngineUsed {
-        let EngineUsed { name, version, model, turns, input_tokens, output_tokens, cost_usd } = used;
+        let EngineUsed { name, version, model, turns, input_tokens, output_tokens, cost_usd, session } = used;
         EngineUsed {
             name,
             version: self.maybe(version),
@@ -69,6 +71,7 @@ impl Redactor {
             input_tokens,
             output_tokens,
             cost_usd,
+            session,
         }
     }
 

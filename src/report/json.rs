@@ -68,11 +68,16 @@ pub fn pretty(value: &impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::report::sample;
+    use crate::review::{Coverage, SessionUsed};
 
     #[test]
     fn a_review_is_what_its_schema_says() {
         let schema = jsonschema::validator_for(&schema()).unwrap();
-        for review in [sample::clean(), sample::typical(), sample::failed(), sample::hostile()] {
+        let mut continued = sample::typical();
+        continued.receipt.files[0].coverage = Coverage::Known { job: "01JCLEAN".to_owned() };
+        let session = SessionUsed { id: "b33c7d2c-8940-5ca4-af09-f965166c74b5".to_owned(), resumes: 1 };
+        continued.receipt.engine.as_mut().unwrap().session = Some(session);
+        for review in [sample::clean(), sample::typical(), sample::failed(), sample::hostile(), continued] {
             let mut value: Value = serde_json::from_str(&render(&review)).unwrap();
             let wrong: Vec<String> = schema.iter_errors(&value).map(|error| error.to_string()).collect();
             assert!(wrong.is_empty(), "{wrong:?}");

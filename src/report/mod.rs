@@ -12,6 +12,7 @@ mod text;
 #[cfg(test)]
 mod sample;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -135,14 +136,29 @@ pub fn memory(receipt: &Receipt) -> Option<String> {
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-/// `3 files seen, 1 excluded, 1 not seen`; nothing where no file was planned.
+/// `3 files seen, 5 known from job 01J…, 1 excluded, 1 not seen`; nothing where no file was planned.
 pub fn coverage(receipt: &Receipt) -> Option<String> {
     if receipt.files.is_empty() {
         return None;
     }
     let excluded = receipt.files.iter().filter(|file| matches!(file.coverage, Coverage::Excluded { .. })).count();
     let missed = receipt.missed().count();
-    let mut text = format!("{} seen", count(receipt.seen(), "file"));
+    let known = || {
+        receipt.files.iter().filter_map(|file| match &file.coverage {
+            Coverage::Known { job } => Some(job.as_str()),
+            _ => None,
+        })
+    };
+    let jobs: Vec<&str> = known().collect::<BTreeSet<_>>().into_iter().collect();
+    let from = match jobs.as_slice() {
+        [one] => format!("known from job {}", plain::one_line(one, 100)),
+        several => format!("known from {}", count(several.len(), "earlier job")),
+    };
+    let mut text = match (receipt.seen(), known().count()) {
+        (seen, 0) => format!("{} seen", count(seen, "file")),
+        (0, known) => format!("{} {from}", count(known, "file")),
+        (seen, known) => format!("{} seen, {} {from}", count(seen, "file"), grouped(known as u64)),
+    };
     if excluded > 0 {
         text.push_str(&format!(", {} excluded", grouped(excluded as u64)));
     }
@@ -154,7 +170,7 @@ pub fn coverage(receipt: &Receipt) -> Option<String> {
 
 /// `claude 2.1.3, model sonnet, 12 turns, 3,400 tokens in, 800 out, $0.42`
 fn engine(engine: &EngineUsed) -> String {
-    let EngineUsed { name, version, model, turns, input_tokens, output_tokens, cost_usd } = engine;
+    let EngineUsed { name, version, model, turns, input_tokens, output_tokens, cost_usd, session } = engine;
     let name = plain::one_line(name, 100);
     let mut parts = vec![match version {
         Some(version) => format!("{name} {}", plain::one_line(version, 100)),
@@ -165,6 +181,9 @@ fn engine(engine: &EngineUsed) -> String {
     parts.extend(input_tokens.map(|tokens| format!("{} in", count(tokens as usize, "token"))));
     parts.extend(output_tokens.map(|tokens| format!("{} out", count(tokens as usize, "token"))));
     parts.extend(cost_usd.map(quantity::usd));
+    if session.as_ref().is_some_and(|session| session.resumes > 0) {
+        parts.push("in the conversation of an earlier review".to_owned());
+    }
     parts.join(", ")
 }
 
@@ -216,7 +235,7 @@ fn left_out(receipt: &Receipt, max: usize) -> Vec<LeftOut> {
     let mut excluded: Vec<(String, Vec<&str>)> = Vec::new();
     for file in &receipt.files {
         match &file.coverage {
-            Coverage::Seen => {}
+            Coverage::Seen | Coverage::Known { .. } => {}
             Coverage::Missed { reason } => {
                 let reason = plain::one_line(reason, 500);
                 missed.push(LeftOut { label: "not seen", what: file.path.clone(), reason });
@@ -279,7 +298,7 @@ fn replaced(finding: &Finding) -> Option<&[ExcerptLine]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::review::FileCoverage;
+    use crate::review::{FileCoverage, SessionUsed};
 
     #[test]
     fn a_format_is_read_by_its_name() {
@@ -300,6 +319,22 @@ mod tests {
                 assert!(!text.contains(|c| c != '\n' && plain::is_hidden(c)), "{format}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_known_says_from_where() {
+        let known = |job: &str| Coverage::Known { job: job.to_owned() };
+        let said = |coverages: &[Coverage]| {
+            let file = |coverage: &Coverage| FileCoverage { path: "a".to_owned(), coverage: coverage.clone() };
+            coverage(&Receipt { files: coverages.iter().map(file).collect(), ..Receipt::default() }).unwrap()
+        };
+        assert_eq!(said(&[known("01J"), known("01J")]), "2 files known from job 01J");
+        assert_eq!(said(&[known("01J"), Coverage::Seen]), "1 file seen, 1 known from job 01J");
+        let missed = Coverage::Missed { reason: "big".to_owned() };
+        assert_eq!(said(&[known("01J"), missed, known("01K")]), "2 files known from 2 earlier jobs, 1 not seen");
+        let session = SessionUsed { id: "e2aa3ac3".to_owned(), resumes: 1 };
+        let used = EngineUsed { name: "claude".to_owned(), session: Some(session), ..EngineUsed::default() };
+        assert_eq!(engine(&used), "claude, in the conversation of an earlier review");
     }
 
     #[test]

@@ -108,6 +108,7 @@ pub fn typical() -> Review {
                 input_tokens: Some(3400),
                 output_tokens: Some(800),
                 cost_usd: Some(0.42),
+                session: None,
             }),
             duration_ms: 12_345,
             engine_ms: Some(11_900),

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 
 use super::paths::PathRules;
 use super::policy::Policy;
-use super::{Outcome, Review, Setting, plan};
+use super::{Coverage, Outcome, Receipt, Review, Setting, plan};
 use crate::cage::API_KEY;
 use crate::config::{Config, EngineName};
-use crate::engine::{ClaudeSpec, CommandSpec, EngineError, EngineSpec, ErrorKind};
+use crate::engine::{ClaudeSpec, CommandSpec, EngineError, EngineSpec, ErrorKind, Unseen};
 use crate::error::Fail;
 use crate::store;
 
@@ -47,6 +47,8 @@ pub(super) fn spec(name: EngineName, config: &Config, setting: &Setting<'_>) -> 
                 program,
                 version: claude.version.clone(),
                 refute: config.review.refute,
+                chunk: usize::try_from(config.review.chunk.0).unwrap_or(usize::MAX),
+                parallel: config.review.parallel as usize,
                 model: claude.model.clone(),
                 max_turns: claude.max_turns,
                 max_budget_usd: claude.max_budget_usd,
@@ -75,6 +77,15 @@ pub(super) fn name_of(spec: &EngineSpec) -> EngineName {
         EngineSpec::Rules => EngineName::Rules,
         EngineSpec::Claude(_) => EngineName::Claude,
         EngineSpec::Command(_) => EngineName::Command,
+    }
+}
+
+/// What the engine was given and nobody has read.
+pub(super) fn unseen(receipt: &mut Receipt, unseen: &[Unseen]) {
+    for file in receipt.files.iter_mut().filter(|file| file.coverage == Coverage::Seen) {
+        if let Some(Unseen { reason, .. }) = unseen.iter().find(|unseen| unseen.path == file.path) {
+            file.coverage = Coverage::Missed { reason: reason.clone() };
+        }
     }
 }
 

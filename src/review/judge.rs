@@ -80,7 +80,7 @@ pub fn judge(drafts: Vec<Draft>, diff: &Diff, options: &Options) -> Judged {
             None => *left_out.strays.entry(plain::one_line(&draft.path, MAX_TITLE)).or_default() += 1,
         }
     }
-    findings.sort_by(|a, b| order(a).cmp(&order(b)).then(b.confidence.total_cmp(&a.confidence)));
+    sort(&mut findings);
 
     let mut said = HashSet::new();
     let before = findings.len();
@@ -106,7 +106,7 @@ pub fn outcome(files: &[FileCoverage], incomplete: Option<&str>) -> (Outcome, Op
         .iter()
         .filter_map(|file| match &file.coverage {
             Coverage::Missed { reason } => Some(format!("`{}` ({reason})", plain::visible(&file.path))),
-            Coverage::Seen | Coverage::Excluded { .. } => None,
+            Coverage::Seen | Coverage::Known { .. } | Coverage::Excluded { .. } => None,
         })
         .collect();
     let mut reasons = Vec::new();
@@ -125,7 +125,12 @@ pub fn outcome(files: &[FileCoverage], incomplete: Option<&str>) -> (Outcome, Op
     }
 }
 
-pub(super) fn order(finding: &Finding) -> (Reverse<Severity>, &str, Option<u32>, &str) {
+/// Gravest first, then by path and line.
+pub fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| order(a).cmp(&order(b)).then(b.confidence.total_cmp(&a.confidence)));
+}
+
+fn order(finding: &Finding) -> (Reverse<Severity>, &str, Option<u32>, &str) {
     (Reverse(finding.severity), &finding.path, finding.lines.map(|lines| lines.start), &finding.title)
 }
 
@@ -773,7 +778,11 @@ mod tests {
         let seen = file("a", Coverage::Seen);
         let excluded = file("b", Coverage::Excluded { reason: "binary".to_owned() });
 
+        let known = file("k", Coverage::Known { job: "01J".to_owned() });
+
         assert_eq!(outcome(&[seen.clone(), excluded], None), (Outcome::Reviewed, None));
+        assert_eq!(outcome(&[known.clone(), seen.clone()], None), (Outcome::Reviewed, None));
+        assert_eq!(outcome(&[known, missed("c")], None).0, Outcome::Partial);
         assert_eq!(
             outcome(&[seen.clone(), missed("c\n")], None),
             (Outcome::Partial, Some("1 of 2 files was not seen: `c\\n` (over the budget)".to_owned()))

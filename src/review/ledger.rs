@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::judge::{normalised, order};
+use super::judge::{self, normalised};
 use super::{Coverage, FileCoverage};
 use crate::diff::Diff;
 use crate::finding::{Finding, Lines, Severity};
@@ -192,9 +192,9 @@ pub fn decide(known: Known, findings: Vec<Finding>, answers: &HashMap<String, An
                 // What was taken over from an earlier review has no lines here, and bears the adopted name already.
                 if let Some(lines) = &report.lines {
                     (row.latest, row.lines) = (own, lines.clone());
+                    row.engine = now.engine.to_owned();
                 }
                 row.finding = report.finding.clone();
-                row.engine = now.engine.to_owned();
                 row.last = now.report.clone();
                 report.dismissed = row.state == State::Dismissed;
             }
@@ -249,7 +249,7 @@ pub fn decide(known: Known, findings: Vec<Finding>, answers: &HashMap<String, An
 
     decided.dismissed = reports.iter().filter(|report| report.dismissed).count();
     decided.findings = reports.into_iter().filter(|report| !report.dismissed).map(|report| report.finding).collect();
-    decided.findings.sort_by(|a, b| order(a).cmp(&order(b)));
+    judge::sort(&mut decided.findings);
     let fixed_now = |row: &&Row| row.state == State::Fixed && row.fixed_head.as_ref() == Some(&now.report.head);
     decided.fixed = rows.iter().filter(fixed_now).count();
     decided.rows = rows;
@@ -542,7 +542,6 @@ mod tests {
 
     use super::*;
     use crate::finding::{Category, Draft};
-    use crate::review::judge;
     use crate::review::sample::{added, diff};
 
     const PROJECT: &str = "acme/shop";
@@ -856,7 +855,10 @@ mod tests {
         pull.review(&[(2, 2, "index out of bounds")]);
         let carried = pull.review(&[(2, 2, "y may have fewer items")]).findings;
         let before = pull.rows[0].clone();
+        pull.engine = "";
         let again = pull.decide(carried, &Texts::default());
+        pull.engine = "claude";
+        assert_eq!(pull.rows[0].engine, "claude");
         assert_eq!(only(&again), before.fingerprint);
         assert_eq!((&pull.rows[0].latest, &pull.rows[0].lines), (&before.latest, &before.lines));
         assert_eq!(only(&pull.review(&[(2, 2, "four items are too many")])), before.fingerprint);

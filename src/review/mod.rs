@@ -6,6 +6,7 @@ pub mod attributes;
 pub mod budget;
 mod change;
 mod engine;
+pub mod incremental;
 mod jobdir;
 pub mod judge;
 pub mod ledger;
@@ -290,15 +291,20 @@ impl Run<'_> {
             return Ok(());
         }
         let (budget, exclusions) = engine::reading(policy, &spec)?;
-        let plan = off_the_loop(move || plan::plan(diff, &budget, &exclusions)).await?;
-        self.review.receipt.files = plan.files;
+        let known = self.known(mirror, change, policy, &spec, skills, &diff).await?;
+        let unread = known.unread(diff);
+        let plan = off_the_loop(move || plan::plan(unread, &budget, &exclusions)).await?;
+        self.review.receipt.files = known.covered(plan.files);
         let seen = self.review.receipt.seen();
         let files = quantity::count(self.review.receipt.files.len(), "file");
         (self.tell)(Happening::Stage { stage: Stage::Plan, detail: format!("{seen} of {files}") });
         if seen == 0 {
-            let (outcome, reason) = judge::outcome(&self.review.receipt.files, None);
-            self.review.outcome = if outcome == Outcome::Reviewed { Outcome::Skipped } else { outcome };
-            self.review.reason = reason.or_else(|| Some("every file of the change is excluded".into()));
+            (self.review.outcome, self.review.reason) = judge::outcome(&self.review.receipt.files, None);
+            if self.review.outcome == Outcome::Reviewed && known.is_empty() {
+                (self.review.outcome, self.review.reason) =
+                    (Outcome::Skipped, Some("every file of the change is excluded".into()));
+            }
+            known.join(&mut self.review);
             return Ok(());
         }
         let name = engine::name_of(&spec).as_str();
@@ -308,7 +314,10 @@ impl Run<'_> {
                 (Outcome::Skipped, Some(format!("dry run: {seen} of {files} would be given to the engine `{name}`")));
             return self.foresee(&spec).await;
         }
-        let Some(reserved) = self.reserve(&mut spec).await? else { return Ok(()) };
+        let Some(reserved) = self.reserve(&mut spec).await? else {
+            known.join_partial(&mut self.review);
+            return Ok(());
+        };
 
         if !matches!(spec, EngineSpec::Rules) {
             files::make_dir(&self.checkout(), 0o700)?;
@@ -328,6 +337,9 @@ impl Run<'_> {
                 base_sha: change.base.clone(),
                 head_sha: change.head.clone(),
                 instructions,
+                others: known.others(&plan.seen),
+                open: known.open(&plan.seen),
+                session: known.session(),
                 diff: plan.seen,
             },
             engine_home: self.setting.engine_home.to_owned(),
@@ -365,6 +377,7 @@ impl Run<'_> {
                     Some(cap) => self.refuse(cap),
                     None => engine::failed(&mut self.review, &error, &input.spec),
                 }
+                known.join_partial(&mut self.review);
                 return Ok(());
             }
         };
@@ -381,6 +394,8 @@ impl Run<'_> {
         review.receipt.engine = Some(report.used);
         review.receipt.notes.extend(report.notes);
         review.receipt.notes.extend(judged.notes);
+        known.join(review);
+        engine::unseen(&mut review.receipt, &report.unseen);
         (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
         // With skills of its own a request looks for something else than the reviews before.
         let to_the_end = report.incomplete.is_none() && self.request.skills.is_empty();

@@ -343,6 +343,7 @@ mod tests {
             .iter()
             .map(|file| match &file.coverage {
                 Coverage::Seen => format!("{}: seen", file.path),
+                Coverage::Known { job } => format!("{}: known from {job}", file.path),
                 Coverage::Excluded { reason } => format!("{}: {reason}", file.path),
                 Coverage::Missed { reason } => format!("{}: missed, {reason}", file.path),
             })

@@ -4,8 +4,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::ledger::{self, Answer, Entry, Heard, Known, Now, Report, Row, State, Texts};
-use super::{Outcome, Review, Run, Setting, Stopped, answers, judge};
+use super::{Coverage, FileCoverage, Outcome, Receipt, Review, Run, Setting, Stopped, answers, judge};
 use crate::diff::Diff;
+use crate::finding::Finding;
 use crate::forge::{Forge, ForgeError, Mark, Permission, Thread};
 use crate::quantity::count;
 use crate::store::now_ms;
@@ -29,7 +30,6 @@ impl Run<'_> {
     pub(super) async fn recall(&mut self) -> Result<(), Stopped> {
         let forge = self.request.pr.zip(self.setting.forge);
         if !matches!(self.review.outcome, Outcome::Reviewed | Outcome::Partial)
-            || self.capped
             || (forge.is_none() && self.setting.store.is_none())
         {
             return Ok(());
@@ -48,9 +48,7 @@ impl Run<'_> {
         let (base, head) = (self.review.receipt.base_sha.clone(), self.review.receipt.head_sha.clone());
         let (base, head) = (base.unwrap_or_default(), head.unwrap_or_default());
         let mut findings = self.review.findings.clone();
-        if self.review.receipt.reviewed_by.is_some() {
-            add_dismissed(&mut findings, &known.rows, &base, &head);
-        }
+        add_restored(&mut findings, &known.rows, &self.review);
         let threads = match forge {
             Some((number, forge)) if !(findings.is_empty() && known.rows.is_empty()) => {
                 self.conversation(forge, number).await?
@@ -130,11 +128,30 @@ impl Run<'_> {
     }
 }
 
-/// What the earlier review of this very change had reported and not shown: it may have been restored meanwhile.
-fn add_dismissed(findings: &mut Vec<crate::finding::Finding>, rows: &[Row], base: &str, head: &str) {
+/// What earlier reviews have reported of what is not read again, and have not shown: it may have been restored meanwhile.
+fn add_restored(findings: &mut Vec<Finding>, rows: &[Row], review: &Review) {
+    let Receipt { base_sha, head_sha, files, engine, reviewed_by, .. } = &review.receipt;
     let shown: HashSet<String> = findings.iter().map(|finding| finding.fingerprint.clone()).collect();
-    let reported = rows.iter().filter(|row| row.last.base == base && row.last.head == head);
-    findings.extend(reported.filter(|row| !shown.contains(&row.fingerprint)).map(|row| row.finding.clone()));
+    let is_known = |row: &Row| {
+        let of_file =
+            |file: &FileCoverage| file.path == row.finding.path && matches!(file.coverage, Coverage::Known { .. });
+        // Another engine's findings are not carried over.
+        row.state == State::Open
+            && engine.as_ref().is_none_or(|engine| engine.name == row.engine)
+            && files.iter().any(of_file)
+    };
+    let is_of_this_change = |row: &Row| {
+        reviewed_by.is_some() && Some(&row.last.base) == base_sha.as_ref() && Some(&row.last.head) == head_sha.as_ref()
+    };
+    let reported = rows.iter().filter(|row| is_known(row) || is_of_this_change(row));
+    for row in reported.filter(|row| !shown.contains(&row.fingerprint)) {
+        let mut finding = row.finding.clone();
+        if Some(&row.last.head) != head_sha.as_ref() {
+            // Where its lines are by now nobody has looked; better none than others.
+            (finding.lines, finding.suggestion) = (None, None);
+        }
+        findings.push(finding);
+    }
 }
 
 /// The comments whose finding is fixed, or open. What is shown already is left to the forge, which changes nothing then.

@@ -121,6 +121,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// Files that the engine was given now.
     pub fn seen(&self) -> usize {
         self.files.iter().filter(|file| file.coverage == Coverage::Seen).count()
     }
@@ -146,6 +147,11 @@ pub struct FileCoverage {
 #[serde(tag = "coverage", rename_all = "lowercase")]
 pub enum Coverage {
     Seen,
+    /// Seen by an earlier review of the same pull request on the same terms, and unchanged since.
+    Known {
+        /// The job that saw it.
+        job: String,
+    },
     /// Left out by a rule; does not make a review partial.
     Excluded {
         reason: String,
@@ -166,6 +172,17 @@ pub struct EngineUsed {
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
     pub cost_usd: Option<f64>,
+    /// The conversation that was held, where it is kept for the next review of the same pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionUsed>,
+}
+
+/// A conversation with an engine that outlasts one review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionUsed {
+    pub id: String,
+    /// How often it was gone on with since it began; 0 in the review that began it.
+    pub resumes: u32,
 }
 
 /// What stands at the forge.

@@ -188,7 +188,7 @@ impl Place {
     /// Commits both trees, has the change read and checks it.
     async fn tally(&self, old: &Tree, new: &Tree, seed: u64) -> Tally {
         let [base, head] = [("old", old), ("new", new)].map(|(branch, tree)| commit(&self.repository, branch, tree));
-        let change = Change { base: base.clone(), rules: base.clone(), head: head.clone(), subject: "x".into() };
+        let change = Change { base: base.clone(), head: head.clone(), rules: base.clone(), subject: "x".into() };
         let diff = self.mirror.diff(&change).await.unwrap();
         check(&diff, &oracle::files(&self.repository, &base, &head), &mut Dice(seed))
     }

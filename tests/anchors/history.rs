@@ -58,8 +58,8 @@ fn look(repository: &Path, pairs: &[(&str, &str)], next: &AtomicUsize) -> Tally 
         while let Some((head, base)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let change = Change {
                 base: (*base).to_owned(),
-                rules: (*base).to_owned(),
                 head: (*head).to_owned(),
+                rules: (*base).to_owned(),
                 subject: (*head).to_owned(),
             };
             let diff = mirror.diff(&change).await.unwrap();

@@ -6,7 +6,7 @@ fn a_wrong_key_has_its_place_and_the_right_name() {
     place.write("home/.config/cicd-toolkit/config.toml", "[review]\nengin = \"rules\"\n");
     let file = place.text("home/.config/cicd-toolkit/config.toml");
     let error = format!(
-        "error: {file}:2:1: unknown field `engin`, expected one of `engine`, `min_severity`, `exclude`, `max_diff`, `instructions`, `skills`, `post`, `max_inline`, `refute`\n  hint: did you mean `engine`?\n"
+        "error: {file}:2:1: unknown field `engin`, expected one of `engine`, `min_severity`, `exclude`, `max_diff`, `chunk`, `parallel`, `instructions`, `skills`, `post`, `max_inline`, `refute`\n  hint: did you mean `engine`?\n"
     );
     place.run("status").status(1).stderr(&error);
     // Systemd must not start it again.

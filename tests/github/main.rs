@@ -4,6 +4,7 @@
 mod contract;
 mod doctor;
 mod fake;
+mod incremental;
 mod money;
 mod policy;
 mod publish;

@@ -11,7 +11,7 @@ use cicdctl::forge::github::GitHub;
 use cicdctl::forge::{Forge, Token};
 use cicdctl::review::{self, Outcome, Review, Setting};
 use cicdctl::skill::Catalog;
-use cicdctl::store::Store;
+use cicdctl::store::{Ask, Store};
 use serde_json::Value;
 
 use crate::fake::{Fake, Fault, REPO, TOKEN};
@@ -93,6 +93,17 @@ impl World {
         self.review_as("01JTEST", request).await
     }
 
+    /// A job that the store knows, from its acceptance to its end.
+    pub async fn stored_job(&self, request: ReviewRequest) -> Review {
+        let store = self.store.as_ref().unwrap();
+        let ask = Ask { request, pull: Some(format!("{REPO}#42")), ..Ask::default() };
+        store.accept(ask).await.unwrap();
+        let job = store.claim(None).await.unwrap().unwrap();
+        let review = self.review_as(&job.id, job.request).await;
+        store.finish(&job.id, review.clone()).await.unwrap();
+        review
+    }
+
     pub async fn review_as(&self, job: &str, request: ReviewRequest) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
@@ -122,13 +133,23 @@ impl World {
 
     /// An engine of our own: a shell script.
     pub fn with_engine(mut self, script: &str) -> World {
-        use std::os::unix::fs::PermissionsExt;
-        let program = self.dir.path().join("engine");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = self.program("engine", &format!("#!/bin/sh\n{script}\n"));
         self.config.review.engine = EngineName::Command;
         self.config.engine.command.argv = vec![program.to_str().unwrap().into()];
         self
+    }
+
+    /// An executable file; `ROOT` in it becomes the place where all of this world is.
+    pub fn program(&self, name: &str, text: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let program = self.dir.path().join(name);
+        std::fs::write(&program, text.replace("ROOT", self.dir.path().to_str().unwrap())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// State and description of each status, with the head that it is of.

@@ -270,6 +270,34 @@ async fn a_review_that_is_used_again_obeys_what_was_said_since() {
 }
 
 #[tokio::test]
+async fn what_was_restored_comes_back_though_its_file_is_not_read_again() {
+    let world = world().await;
+    let text = file(&[VERIFY, SYSTEM, EVAL, OPEN]);
+    world.push(&text);
+    world.finds(&text, &[(VERIFY, "certificates are not checked"), (EVAL, "eval of input")]);
+    assert_eq!(by_job(&world).await.findings.len(), 2);
+    let store = world.store.as_ref().unwrap();
+    let row = world.rows().await.into_iter().find(|row| row.finding.title == "eval of input").unwrap();
+    let name = vec![row.fingerprint];
+    let dismissal = Some(Dismissal { by: "mary".into(), why: None, at_ms: 1 });
+    store.settle_findings(name.clone(), Wanted::default(), dismissal).await.unwrap();
+    std::fs::remove_file(world.dir.path().join("answer")).unwrap();
+
+    for (dismissed, findings) in [(true, 1), (false, 2)] {
+        if !dismissed {
+            store.settle_findings(name.clone(), Wanted::default(), None).await.unwrap();
+        }
+        // Another head with the same files: none of them is read.
+        world.push(&text);
+        let review = by_job(&world).await;
+        assert_eq!((review.outcome, &review.reason), (Outcome::Reviewed, &None));
+        assert_eq!((review.receipt.seen(), review.findings.len()), (0, findings), "{:?}", review.receipt);
+        assert_eq!((world.comments().len(), world.writes()), (2, (1, 0)));
+    }
+    assert!(world.rows().await.iter().all(|row| row.state == State::Open && row.engine == "command"));
+}
+
+#[tokio::test]
 async fn what_was_dismissed_in_another_pull_request_is_not_posted() {
     let world = world().await;
     let text = file(&[VERIFY, SYSTEM, EVAL, OPEN]);

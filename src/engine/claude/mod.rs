@@ -9,10 +9,14 @@
 //! - `--max-turns 0` means no limit.
 //!
 //! [`prompt`] writes what it reads, [`stream`] understands what it writes, [`refute`] decides what a second look is given
-//! and what comes of it, and this file starts it.
+//! and what comes of it, and this file starts it. A change that is too large for one call is cut by [`chunks`] and read by
+//! several in [`parallel`]; one that is not goes on with the conversation of its pull request in [`session`].
 
+mod chunks;
+mod parallel;
 mod prompt;
 mod refute;
+mod session;
 mod stream;
 
 use std::ffi::OsString;
@@ -31,6 +35,7 @@ use crate::finding::{Category, Severity};
 use crate::quantity::count;
 use crate::review::EngineUsed;
 use refute::Suspect;
+use session::{Keep, Trouble};
 use stream::Stream;
 
 /// Flags that older versions lack, and what is lost without them. The others are accepted by all versions since 2.1.197,
@@ -59,7 +64,15 @@ pub async fn run(
     let began = Instant::now();
     let probe = Probe::of(spec, workplace, redactor).await?;
     let call = Call { spec, workplace, redactor, probe: &probe, instructions: None, began };
-    first_and_second_look(call, bundle, events).await.map_err(|error| match &error.used {
+    let mut started = false;
+    // Each call says that it has started.
+    let mut events = |progress| {
+        let again = matches!(progress, Progress::Started { .. }) && std::mem::replace(&mut started, true);
+        if !again {
+            events(progress);
+        }
+    };
+    first_and_second_look(call, bundle, &mut events).await.map_err(|error| match &error.used {
         Some(_) => error,
         None => error.having_used(used_nothing(&probe)),
     })
@@ -72,16 +85,21 @@ async fn first_and_second_look(
 ) -> Result<EngineReport, EngineError> {
     let Call { spec, workplace, probe, .. } = call;
     check_pin(spec.version.as_deref(), probe.version.as_deref())?;
-    let prompt = prompt::review(bundle)?;
     if !bundle.instructions.trim().is_empty() {
         let file = workplace.scratch.join("instructions.txt");
         std::fs::write(&file, &bundle.instructions)
             .map_err(|error| failed(format!("could not write `{}`: {error}", file.display())))?;
         call.instructions = Some(file);
     }
-    let stream = Stream::new(&workplace.checkout, probe.version.clone());
-    let (stream, ended) = call.make(prompt, spec.max_budget_usd, &schema(), stream, events).await?;
-    let mut report = stream.outcome(ended.end, &ended.stderr, now())?;
+    let chunks = chunks::pack(&bundle.diff.files, spec.chunk);
+    let (mut report, spent) = match chunks.len() {
+        0 | 1 => {
+            let report = session::review(&call, bundle, events).await?;
+            let spent = report.used.cost_usd.unwrap_or(spec.max_budget_usd);
+            (report, spent)
+        }
+        _ => parallel::review(&call, bundle, &chunks, events).await?,
+    };
     report.notes.extend(
         probe
             .missing
@@ -89,20 +107,26 @@ async fn first_and_second_look(
             .map(|(flag, loss)| format!("this version of Claude Code has no `{flag}`: reviewed without {loss}")),
     );
     if spec.refute {
-        second_look(&call, bundle, &mut report, events).await;
+        second_look(&call, bundle, &mut report, spec.max_budget_usd - spent, events).await;
     }
     Ok(report)
 }
 
-/// Lets a second run try to refute the grave findings of the first. Whatever goes wrong with it, the review stands.
-async fn second_look(call: &Call<'_>, bundle: &Bundle, report: &mut EngineReport, events: &mut dyn FnMut(Progress)) {
+/// Lets a second run try to refute the grave findings of the first, for what is left of the budget (US dollars). Whatever
+/// goes wrong with it, the review stands.
+async fn second_look(
+    call: &Call<'_>,
+    bundle: &Bundle,
+    report: &mut EngineReport,
+    budget: f64,
+    events: &mut dyn FnMut(Progress),
+) {
     let drafts = report.drafts.clone();
     let suspects = refute::suspects(&drafts, &bundle.diff);
     if suspects.is_empty() {
         return;
     }
     let findings = count(suspects.len(), "grave finding");
-    let budget = call.spec.max_budget_usd - report.used.cost_usd.unwrap_or(call.spec.max_budget_usd);
     let left_out = if budget < WORTH_A_LOOK.0 {
         Some(format!("${:.2} of ${:.2} are left", budget.max(0.0), call.spec.max_budget_usd))
     } else if call.time_left() < WORTH_A_LOOK.1 {
@@ -117,7 +141,7 @@ async fn second_look(call: &Call<'_>, bundle: &Bundle, report: &mut EngineReport
     events(Progress::Note { text: format!("takes a second look at {findings}") });
     match verdicts(call, bundle, &suspects, budget, events).await {
         Ok((answer, used)) => {
-            add(&mut report.used, used);
+            add(&mut report.used, &used);
             match refute::decide(&suspects, &answer) {
                 Ok(decision) => report.notes.extend(decision.apply(&mut report.drafts)),
                 Err(reason) => report.notes.push(format!("the second look failed: {reason}; the findings stand")),
@@ -127,7 +151,7 @@ async fn second_look(call: &Call<'_>, bundle: &Bundle, report: &mut EngineReport
             report.notes.push(format!("the second look failed: {error}; the findings stand"));
             if let Some(used) = error.used {
                 let unpriced = used.cost_usd.is_none() && used.turns.is_some();
-                add(&mut report.used, *used);
+                add(&mut report.used, &used);
                 // Half a price is none: who counts the money is to know that.
                 if let Some(first) = report.used.cost_usd.take_if(|_| unpriced) {
                     report.notes.push(format!(
@@ -147,18 +171,12 @@ async fn verdicts(
     events: &mut dyn FnMut(Progress),
 ) -> Result<(Value, EngineUsed), EngineError> {
     let prompt = prompt::refute(bundle, suspects)?;
-    let stream = Stream::new(&call.workplace.checkout, call.probe.version.clone());
-    let mut events = |progress| {
-        if !matches!(progress, Progress::Started { .. }) {
-            events(progress);
-        }
-    };
-    let (stream, ended) = call.make(prompt, budget, &refute::schema(), stream, &mut events).await?;
+    let (stream, ended) = call.make(prompt, budget, &refute::schema(), Keep::Nothing, events).await?;
     stream.plain_outcome(ended.end, &ended.stderr, now())
 }
 
 /// Counts what another run has used; what is not known counts as nothing.
-fn add(used: &mut EngineUsed, more: EngineUsed) {
+fn add(used: &mut EngineUsed, more: &EngineUsed) {
     fn sum<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
         match (a, b) {
             (Some(a), Some(b)) => Some(a + b),
@@ -169,6 +187,18 @@ fn add(used: &mut EngineUsed, more: EngineUsed) {
     used.input_tokens = sum(used.input_tokens, more.input_tokens);
     used.output_tokens = sum(used.output_tokens, more.output_tokens);
     used.cost_usd = sum(used.cost_usd, more.cost_usd);
+}
+
+/// An error of the last of several runs.
+fn also_used(error: EngineError, more: EngineUsed) -> EngineError {
+    let used = match error.used.as_deref().cloned() {
+        Some(mut used) => {
+            add(&mut used, &more);
+            used
+        }
+        None => more,
+    };
+    error.having_used(used)
 }
 
 fn used_nothing(probe: &Probe) -> EngineUsed {
@@ -210,20 +240,38 @@ impl Call<'_> {
         Duration::from_secs(left.as_secs_f64().ceil() as u64)
     }
 
+    /// Asks for a review; an error here means that nothing was asked.
+    async fn look(
+        &self,
+        prompt: String,
+        budget_usd: f64,
+        keep: Keep,
+        events: &mut dyn FnMut(Progress),
+    ) -> Result<Look, EngineError> {
+        let (stream, ended) = self.make(prompt, budget_usd, &schema(), keep, events).await?;
+        let trouble = stream.trouble(ended.end, &ended.stderr).filter(|trouble| match keep {
+            Keep::Nothing => false,
+            Keep::Begin(_) => *trouble == Trouble::Taken,
+            Keep::Resume(_) => *trouble != Trouble::Taken,
+        });
+        Ok(Look { end: stream.outcome(ended.end, &ended.stderr, now()), trouble })
+    }
+
     /// Runs Claude Code once; what it wrote to standard error is cleaned of the key.
     async fn make(
         &self,
         prompt: String,
         budget_usd: f64,
         schema: &Value,
-        mut stream: Stream,
+        keep: Keep,
         events: &mut dyn FnMut(Progress),
     ) -> Result<(Stream, Ended), EngineError> {
         let Call { spec, workplace, redactor, probe, instructions, .. } = self;
+        let mut stream = Stream::new(&workplace.checkout, probe.version.clone());
         let ended = process::run(
             Program {
                 path: spec.program.clone(),
-                args: arguments(spec, probe, instructions.as_deref(), budget_usd, schema),
+                args: arguments(spec, probe, instructions.as_deref(), budget_usd, schema, keep),
                 env: environment(spec, workplace),
                 cwd: workplace.checkout.clone(),
                 stdin: prompt.into_bytes(),
@@ -238,9 +286,27 @@ impl Call<'_> {
     }
 }
 
+/// What came of one call for a review.
+struct Look {
+    end: Result<EngineReport, EngineError>,
+    /// Where it came to nothing for its session.
+    trouble: Option<Trouble>,
+}
+
+impl Look {
+    fn used(self) -> EngineUsed {
+        match self.end {
+            Ok(report) => report.used,
+            Err(error) => error.used.map(|used| *used).unwrap_or_default(),
+        }
+    }
+}
+
 /// What the installed program can do, by its own account.
 struct Probe {
     version: Option<String>,
+    /// It can be told not to send the system prompt of a session's first call again.
+    takes_new_instructions: bool,
     present: Vec<OsString>,
     missing: Vec<(&'static str, &'static str)>,
 }
@@ -253,15 +319,17 @@ impl Probe {
     }
 
     fn read(version: &str, help: &str) -> Self {
+        // At the start of a line stands the option itself; elsewhere it is only mentioned.
+        let knows = |flag: &str| help.lines().any(|line| line.split_whitespace().next() == Some(flag));
         let mut probe = Probe {
+            takes_new_instructions: knows("--system-prompt-snapshot"),
             // "2.1.330 (Claude Code)"
             version: version.split_whitespace().next().map(str::to_owned),
             present: Vec::new(),
             missing: Vec::new(),
         };
         for (flag, value, loss) in OPTIONAL {
-            // At the start of a line stands the option itself; elsewhere it is only mentioned.
-            if help.lines().any(|line| line.split_whitespace().next() == Some(flag)) {
+            if knows(flag) {
                 probe.present.push(flag.into());
                 probe.present.extend(value.map(OsString::from));
             } else {
@@ -307,13 +375,25 @@ fn arguments(
     instructions: Option<&Path>,
     budget_usd: f64,
     schema: &Value,
+    keep: Keep,
 ) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["-p".into()];
     args.extend(probe.present.iter().cloned());
     let mut add = |flags: &[&str]| args.extend(flags.iter().map(OsString::from));
     add(&["--setting-sources", "", "--strict-mcp-config", "--disable-slash-commands"]);
     add(&["--tools", "Read,Grep,Glob", "--disallowedTools", "Read(./.git/**)"]);
-    add(&["--permission-mode", "dontAsk", "--no-session-persistence"]);
+    add(&["--permission-mode", "dontAsk"]);
+    match keep {
+        Keep::Nothing => add(&["--no-session-persistence"]),
+        Keep::Begin(id) => add(&["--session-id", &id.to_string()]),
+        Keep::Resume(id) => {
+            add(&["--resume", &id.to_string()]);
+            // Without it the old instructions are sent; those are the same, as a session ends with its terms.
+            if probe.takes_new_instructions {
+                add(&["--system-prompt-snapshot", "off"]);
+            }
+        }
+    }
     // Partial messages are skipped by the parser; without them nothing is written while a long answer streams, and
     // the idle deadline could not tell that from a hang.
     add(&["--output-format", "stream-json", "--verbose", "--include-partial-messages"]);
@@ -393,6 +473,8 @@ pub fn schema() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
     use crate::engine::ErrorKind;
     use crate::engine::tests::{bundle, workplace};
@@ -404,6 +486,8 @@ mod tests {
             program: "/opt/claude".into(),
             version: None,
             refute: true,
+            chunk: 120 << 10,
+            parallel: 3,
             model: Some("claude-sonnet-5-5".to_owned()),
             max_turns: 30,
             max_budget_usd: 2.0,
@@ -412,7 +496,7 @@ mod tests {
         }
     }
 
-    const HELP: &str = "Options:\n  --restricted      Restricted mode\n  --permission-prompts <target>  Who\n  --other  see --restricted\n";
+    const HELP: &str = "Options:\n  --restricted      Restricted mode\n  --permission-prompts <target>  Who\n  --system-prompt-snapshot <on|off>  Record\n  --other  see --restricted\n";
 
     fn joined(args: &[OsString]) -> String {
         args.iter().map(|arg| format!("[{}]", arg.to_string_lossy())).collect()
@@ -422,9 +506,11 @@ mod tests {
     fn every_call_has_the_safe_flags() {
         let probe = Probe::read("2.1.330 (Claude Code)\n", HELP);
         assert_eq!(probe.version.as_deref(), Some("2.1.330"));
-        let args = arguments(&spec(), &probe, Some(Path::new("/scratch/instructions.txt")), 1.5, &schema());
+        let file = Path::new("/scratch/instructions.txt");
+        let args = |keep| joined(&arguments(&spec(), &probe, Some(file), 1.5, &schema(), keep));
+        let unkept = args(Keep::Nothing);
         assert_eq!(
-            joined(&args),
+            unkept,
             format!(
                 "[-p][--restricted][--permission-prompts][none][--setting-sources][][--strict-mcp-config]\
                  [--disable-slash-commands][--tools][Read,Grep,Glob][--disallowedTools][Read(./.git/**)]\
@@ -434,6 +520,14 @@ mod tests {
                 schema()
             )
         );
+        // A session changes nothing but itself.
+        let id = Uuid::from_u128(7);
+        for (keep, flags) in [
+            (Keep::Begin(id), format!("[--session-id][{id}]")),
+            (Keep::Resume(id), format!("[--resume][{id}][--system-prompt-snapshot][off]")),
+        ] {
+            assert_eq!(args(keep), unkept.replace("[--no-session-persistence]", &flags));
+        }
     }
 
     #[test]
@@ -446,10 +540,16 @@ mod tests {
         let mut spec = spec();
         spec.model = None;
         spec.max_turns = 0;
-        let args = joined(&arguments(&spec, &probe, None, 2.0, &schema()));
+        let args = joined(&arguments(&spec, &probe, None, 2.0, &schema(), Keep::Resume(Uuid::from_u128(7))));
         assert!(args.starts_with("[-p][--setting-sources][][--strict-mcp-config]"), "{args}");
         assert!(args.contains("[--max-turns][1]"), "0 would be no limit: {args}");
-        for absent in ["--restricted", "--permission-prompts", "--model", "--append-system-prompt-file"] {
+        for absent in [
+            "--restricted",
+            "--permission-prompts",
+            "--model",
+            "--append-system-prompt-file",
+            "--system-prompt-snapshot",
+        ] {
             assert!(!args.contains(&format!("[{absent}]")), "{args}");
         }
     }

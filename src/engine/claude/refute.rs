@@ -203,7 +203,7 @@ mod tests {
     }
 
     /// Titles and severities after a second look that answered `verdicts`, and its notes.
-    fn after(verdicts: Value) -> (Vec<String>, Vec<String>) {
+    fn after(verdicts: &Value) -> (Vec<String>, Vec<String>) {
         let mut drafts = drafts();
         let decision = {
             let suspects = suspects(&drafts, &bundle().diff);
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn refuted_ones_go_and_are_named() {
-        let (drafts, notes) = after(json!([
+        let (drafts, notes) = after(&json!([
             {"id": "F1", "verdict": "refuted", "reason": "src/main.rs:2 checks it."},
             {"id": "F2", "verdict": "confirmed", "reason": "yes"},
             {"id": "F3", "verdict": "confirmed", "reason": "yes"},
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn doubt_and_less_harm_lower_and_nothing_raises() {
-        let (drafts, notes) = after(json!([
+        let (drafts, notes) = after(&json!([
             {"id": "F1", "verdict": "unsure", "reason": "depends on the proxy"},
             {"id": "F2", "verdict": "confirmed", "reason": "yes", "severity": "critical"},
             {"id": "F3", "verdict": "confirmed", "reason": "only in tests", "severity": "low"},
@@ -251,16 +251,16 @@ mod tests {
                 "a second look lowered `other` (high in src/main.rs:3), now low: only in tests",
             ]
         );
-        let (drafts, _) = after(json!([{"id": "F1", "verdict": "unsure", "reason": "r", "severity": "critical"}]));
+        let (drafts, _) = after(&json!([{"id": "F1", "verdict": "unsure", "reason": "r", "severity": "critical"}]));
         assert_eq!(drafts[3], "critical high");
-        let (drafts, _) = after(json!([{"id": "F1", "verdict": "unsure", "reason": "r", "severity": "info"}]));
+        let (drafts, _) = after(&json!([{"id": "F1", "verdict": "unsure", "reason": "r", "severity": "info"}]));
         assert_eq!(drafts[3], "critical info");
     }
 
     #[test]
     fn it_is_not_fooled() {
         // Ids that do not exist, findings that are not spoken of, contradictions, garbage.
-        let (drafts, notes) = after(json!([
+        let (drafts, notes) = after(&json!([
             {"id": "F4", "verdict": "refuted", "reason": "r"},
             {"id": "low", "verdict": "refuted", "reason": "r"},
             {"id": "F2", "verdict": "refuted", "reason": "r"},
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(drafts, BEFORE);
         assert_eq!(notes, ["a second look gave no single verdict on 3 of 3 findings: they stay"]);
         // Without a reason there is no refutation.
-        let (drafts, notes) = after(json!([{"id": "F1", "verdict": "refuted", "reason": " \n"}]));
+        let (drafts, notes) = after(&json!([{"id": "F1", "verdict": "refuted", "reason": " \n"}]));
         assert_eq!(drafts[3], "critical high");
         assert!(notes[0].ends_with("now high: it gave no reason"), "{notes:?}");
         for answer in [json!(null), json!({}), json!({"verdicts": "all refuted"})] {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::session::Trouble;
 use crate::engine::drafts::{self, shorten};
 use crate::engine::process::End;
 use crate::engine::{EngineError, EngineReport, Progress, failed, with_last_words};
@@ -236,6 +237,32 @@ impl Stream {
         }
     }
 
+    /// Whether it came to nothing because of the session that it was to begin or to go on with.
+    pub fn trouble(&self, end: End, stderr: &str) -> Option<Trouble> {
+        let Some(result) = &self.result else {
+            // What is wrong with the arguments shows before anything is written.
+            let refused = self.lines == 0 && matches!(end, End::Exited(_));
+            return match (refused, stderr.contains("is already in use")) {
+                (true, true) => Some(Trouble::Taken),
+                (true, false) => Some(Trouble::Lost("could not be opened")),
+                (false, _) => None,
+            };
+        };
+        if result["is_error"] == Value::Bool(false) {
+            return None;
+        }
+        let (status, reason) = (result["api_error_status"].as_u64(), text(result, "terminal_reason"));
+        if said(result).contains("No conversation found") || stderr.contains("No conversation found") {
+            return Some(Trouble::Lost("is not there any more"));
+        }
+        if matches!(reason, Some("prompt_too_long" | "blocking_limit")) || status == Some(413) {
+            return Some(Trouble::Lost("has grown too long for the model"));
+        }
+        // That the account has no credit is a 400, too.
+        let billing = self.api_error.as_deref() == Some("billing_error");
+        (status == Some(400) && !billing).then_some(Trouble::Lost("was refused by the API"))
+    }
+
     /// What it all comes to. `now` is in seconds since 1970; `stderr` must have been cleaned of the key.
     pub fn outcome(self, end: End, stderr: &str, now: u64) -> Result<EngineReport, EngineError> {
         let report = self.answer(end, stderr, now).and_then(|(result, answer)| self.report(result, answer));
@@ -304,6 +331,7 @@ impl Stream {
             drafts,
             notes,
             incomplete: None,
+            unseen: Vec::new(),
         })
     }
 
@@ -420,7 +448,10 @@ fn models(result: &Value) -> Vec<&Value> {
 /// US dollars.
 fn cost(result: &Value) -> Option<f64> {
     match &result["model_usage_since_last_result"] {
-        Value::Object(_) => Some(models(result).iter().filter_map(|model| model["costUSD"].as_f64()).sum()),
+        // A sum of none is -0, and would be shown so.
+        Value::Object(_) => {
+            Some(models(result).iter().filter_map(|model| model["costUSD"].as_f64()).sum::<f64>() + 0.0)
+        }
         _ => result["total_cost_usd"].as_f64(),
     }
 }
@@ -660,6 +691,7 @@ mod tests {
                 input_tokens: Some(6900),
                 output_tokens: Some(250),
                 cost_usd: Some(0.0142),
+                session: None,
             }
         );
         assert_eq!(report.summary.as_deref(), Some("One definite panic on start-up."));
@@ -685,7 +717,8 @@ mod tests {
         let budget = used("max-budget");
         assert_eq!((budget.turns, budget.cost_usd), (Some(1), Some(0.22)));
         assert_eq!((budget.input_tokens, budget.output_tokens), (Some(100_000), Some(2000)));
-        assert_eq!(used("err-529").cost_usd, Some(0.0));
+        let nothing = used("err-529").cost_usd.unwrap();
+        assert!(nothing == 0.0 && nothing.is_sign_positive());
 
         // The second run of a session, without what the first one cost.
         let resumed = replay_named("resume-2-second").outcome.unwrap().used;
@@ -707,6 +740,40 @@ mod tests {
         let begun = used("sigterm-partial");
         assert_eq!((begun.turns, begun.input_tokens, begun.output_tokens), (Some(1), Some(100), Some(1)));
         assert_eq!(used("sigterm").turns, None);
+    }
+
+    #[test]
+    fn it_is_told_when_the_session_is_to_blame() {
+        let blamed: Vec<(String, Trouble)> = recordings()
+            .iter()
+            .filter_map(|run| {
+                let mut stream = Stream::new(Path::new("/repo"), None);
+                let lines = stdout_of(run);
+                let stopped = lines.split(|byte| *byte == b'\n').any(|line| stream.line(line, &mut |_| ()).is_break());
+                let end = if stopped { End::Stopped } else { End::Exited(run["exit_code"].as_i64()? as i32) };
+                let trouble = stream.trouble(end, run["stderr"].as_str()?)?;
+                Some((run["name"].as_str()?.to_owned(), trouble))
+            })
+            .collect();
+        let lost = |name: &str, how| (name.to_owned(), Trouble::Lost(how));
+        let opened = "could not be opened";
+        let expected = [
+            lost("err-400-prompt-too-long", "has grown too long for the model"),
+            lost("err-400", "was refused by the API"),
+            lost("err-413", "has grown too long for the model"),
+            lost("err-resume-unknown", "is not there any more"),
+            lost("err-resume-unknown-json", opened),
+            ("err-session-id-in-use".to_owned(), Trouble::Taken),
+            lost("err-no-prompt", opened),
+            lost("err-no-verbose", opened),
+            lost("err-bad-schema", opened),
+            lost("err-stdin-too-big", opened),
+        ];
+        let sorted = |mut list: Vec<(String, Trouble)>| {
+            list.sort_by(|a, b| a.0.cmp(&b.0));
+            list
+        };
+        assert_eq!(sorted(blamed), sorted(expected.into()));
     }
 
     #[test]

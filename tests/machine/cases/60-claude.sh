@@ -60,6 +60,16 @@ check "the receipt counts turns and tokens" alice '
     cicdctl job list --json | jq -r ".[0].id" | xargs cicdctl job show --json |
         jq -e ".review.receipt.engine | .name == \"claude\" and (.version | length) > 0 and (tostring | test(\"token\"))"'
 
+alice 'sed -i "s/^#chunk = .*/chunk = \"2K\"/" ~/.config/cicd-toolkit/config.toml'
+answers '{"rules": [{"match": {"body": "a/app/server.py b/app/server.py"},
+        "reply": {"error": {"status": 400, "type": "invalid_request_error", "message": "not this one"}}}],
+    "default": {"structured": {"summary": "Fine.", "findings": []}}}'
+shows "a large change is read in parts" 'reads 8 files in [2-9] parts'
+shows "where one of them fails the review is partial" '^not wholly reviewed \(partial\): .*app/server\.py.*not this one'
+shows "and the others are seen" '[1-7] files? seen'
+shows "status 4" '^status 4$'
+alice 'sed -i "s/^chunk = .*/#chunk = \"120K\"/" ~/.config/cicd-toolkit/config.toml'
+
 answers '{"default": {"error": {"status": 401, "type": "authentication_error", "message": "invalid x-api-key"}}}'
 not_reviewed "401" failed
 shows "401: how to store another key" 'cicdctl secret set anthropic-api-key'
