@@ -42,6 +42,7 @@ complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "status" -d 'Show un
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "review" -d 'Review a change'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "finding" -d 'List, dismiss and restore findings'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "doctor" -d 'Check everything the runner needs'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
@@ -322,6 +323,78 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_sub
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "follow" -d 'Follow a job to its end'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "cancel" -d 'Cancel a job; a running engine is ended'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -f -a "list" -d 'List findings, those of each project and pull request together'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -f -a "show" -d 'Show a finding and its history'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -f -a "dismiss" -d 'Dismiss findings: they are not shown again unless their lines change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -f -a "restore" -d 'Take the dismissal of findings back'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l repo -d 'Only those of this project at the forge' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l path -d 'Only those of this working copy, and of its project at the forge where an agent has it' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l pr -d 'Only those of this pull request' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l state -d 'Which of them' -r -f -a "open\t'Reported, and nothing came of it yet'
+fixed\t'No longer reported by a review that looked'
+dismissed\t'Not shown again unless their lines change'
+all\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l repo -d 'Only those of this project at the forge' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l path -d 'Only those of this working copy, and of its project at the forge where an agent has it' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l pr -d 'Only those of this pull request' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l reason -d 'Why, for whoever asks later' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l repo -d 'Only those of this project at the forge' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l path -d 'Only those of this working copy, and of its project at the forge where an agent has it' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l pr -d 'Only those of this pull request' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l repo -d 'Only those of this project at the forge' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l path -d 'Only those of this working copy, and of its project at the forge where an agent has it' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l pr -d 'Only those of this pull request' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from help" -f -a "list" -d 'List findings, those of each project and pull request together'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show a finding and its history'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from help" -f -a "dismiss" -d 'Dismiss findings: they are not shown again unless their lines change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from help" -f -a "restore" -d 'Take the dismissal of findings back'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -l by -d 'What a line is for' -r -f -a "day\t''
 project\t''
 pull\t''
@@ -526,22 +599,23 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l json -d 'Pr
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "init" -d 'Set up the runner for this user'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "review" -d 'Review a change'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "run"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "generate"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job cost doctor skill workflow secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "init" -d 'Set up the runner for this user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "review" -d 'Review a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "finding" -d 'List, dismiss and restore findings'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "run"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "generate"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "add" -d 'Add an agent for a project and start it'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "list" -d 'List the agents'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
@@ -553,6 +627,10 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_su
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "show" -d 'Show a job with its findings and its receipt'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "follow" -d 'Follow a job to its end'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "cancel" -d 'Cancel a job; a running engine is ended'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "list" -d 'List findings, those of each project and pull request together'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "show" -d 'Show a finding and its history'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "dismiss" -d 'Dismiss findings: they are not shown again unless their lines change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "restore" -d 'Take the dismissal of findings back'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "list" -d 'List the skills that there are; those of `[review] skills` are marked'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "show" -d 'Print a skill'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "new" -d 'Begin a skill of your own'

@@ -80,6 +80,8 @@ pub enum Command {
     Review(command::review::Args),
     #[command(subcommand)]
     Job(command::job::Command),
+    #[command(subcommand)]
+    Finding(command::finding::Command),
     Cost(command::cost::Args),
     Doctor(command::doctor::Args),
     #[command(subcommand)]
@@ -176,6 +178,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Logs(args) => command::logs::run(args, &host).await,
         Command::Review(args) => command::review::run(args, &host).await,
         Command::Job(command) => command::job::run(command, &host).await,
+        Command::Finding(command) => command::finding::run(command, &host).await,
         Command::Cost(args) => command::cost::run(args, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
         Command::Skill(command) => command::skill::run(command, &host),

@@ -217,6 +217,18 @@ impl Host {
         }
     }
 
+    /// The agent of the project that `path` is in. One project may lie within another: the innermost is meant.
+    pub fn owner_of(&self, path: &Path, config: &Config) -> Result<Option<Agent>> {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let depth = |agent: &Agent| {
+            let of = agent.path.as_ref()?;
+            let of = of.canonicalize().unwrap_or_else(|_| of.clone());
+            path.starts_with(&of).then(|| of.components().count())
+        };
+        let owners = self.agents(config)?.into_iter().filter_map(|agent| Some((depth(&agent)?, agent)));
+        Ok(owners.max_by_key(|(depth, _)| *depth).map(|(_, agent)| agent))
+    }
+
     /// The agent of that name, or an error that says which ones there are.
     pub fn known_agent(&self, name: &AgentName, config: &Config) -> Result<Agent> {
         if let Some(agent) = self.agent(name, config)? {

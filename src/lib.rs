@@ -8,7 +8,8 @@
 //!   [`install`] remembers what was made, so that it can be taken back.
 //! - [`runner`]: the life of the daemon: socket, HTTP routes, workers. It keeps jobs in the [`store`] and speaks the
 //!   types of [`api`], as does the command line.
-//! - [`review`]: one review from request to receipt, with [`git`], [`diff`], the plan and the judgement.
+//! - [`review`]: one review from request to receipt, with [`git`], [`diff`], the plan, the judgement and what is
+//!   remembered of earlier findings.
 //! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
 //! - [`skill`]: what an engine is told to look for. Pure; [`host`] reads the files.

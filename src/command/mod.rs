@@ -5,6 +5,7 @@ pub mod apply;
 pub mod as_user;
 pub mod cost;
 pub mod doctor;
+pub mod finding;
 pub mod generate;
 pub mod init;
 pub mod job;

@@ -259,14 +259,16 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
     if let Err(error) = review::sweep(&host.paths.workspace(scope.agent()), &cage).await {
         host.ui.say(&format!("{error:#}"));
     }
-    // Money is counted wherever it is spent. Besides, only what was published is worth a memory here; a review of one's
-    // own files leaves nothing behind.
+    // Money is counted wherever it is spent. Besides, where nothing is set up a review leaves nothing behind.
     let engine = job.request.engine.or(config.map(|config| config.review.engine));
     let costs = engine == Some(EngineName::Claude);
-    let exists = host.paths.store().exists();
-    let store = match exists && (costs || job.request.pr.is_some()) || costs && !job.request.dry_run {
-        true => Some(Store::open(&host.paths.store())?),
-        false => None,
+    let wanted = host.paths.store().exists() || costs && !job.request.dry_run;
+    let store = match wanted.then(|| Store::open(&host.paths.store())) {
+        Some(Err(error)) if !costs && job.request.pr.is_none() => {
+            host.ui.warn(&format!("{error:#}; what was dismissed before is shown again"));
+            None
+        }
+        found => found.transpose()?,
     };
     let (wish, mut wished) = watch::channel(Wish::GoOn);
     let interrupted = tokio::spawn(async move {

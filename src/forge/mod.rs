@@ -40,8 +40,9 @@ pub trait Forge: Send + Sync {
     /// Marks one of [`Forge::comments`]. Doing so twice changes nothing.
     fn react(&self, comment: u64, reaction: Reaction) -> BoxFuture<'_, Result<(), ForgeError>>;
 
-    /// Gives a finding's comment of our own another text; `id` is that of its [`Thread`].
-    fn update_finding_comment<'a>(&'a self, id: u64, body: &'a str) -> BoxFuture<'a, Result<(), ForgeError>>;
+    /// Shows at a finding's comment of our own what became of the finding. Doing so twice changes nothing; says whether
+    /// anything was changed.
+    fn mark_finding<'a>(&'a self, thread: &'a Thread, mark: &'a Mark) -> BoxFuture<'a, Result<bool, ForgeError>>;
 
     /// Says at the commit how its review stands. The review of a final state tells more than the status: where the
     /// forge has a place at the commit for its findings, it shows them there.
@@ -123,8 +124,22 @@ pub struct Thread {
     pub path: String,
     /// In the new file; absent where the line has changed since.
     pub line: Option<u32>,
+    /// What we wrote, or others have made of it.
+    pub body: String,
     pub replies: Vec<Comment>,
     pub resolution: Resolution,
+}
+
+/// What became of a finding that was commented on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    Open,
+    Fixed {
+        /// Head at which it was no longer found.
+        head: String,
+        /// The lines that it was about stand as they were: something else has mended it, or nothing has.
+        unchanged: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

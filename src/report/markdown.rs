@@ -38,7 +38,8 @@ pub fn opening(review: &Review) -> String {
         }
     };
     text.push_str(&format!("{}, {}", code(&one_line(&review.project)), code(&one_line(&review.subject))));
-    let counts = [tally.filter(|_| review.outcome != Outcome::Reviewed), super::coverage(&review.receipt)];
+    let tally = tally.filter(|_| review.outcome != Outcome::Reviewed);
+    let counts = [tally, super::memory(&review.receipt), super::coverage(&review.receipt)];
     for part in counts.into_iter().flatten() {
         text.push_str(&format!(" · {part}"));
     }

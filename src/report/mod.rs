@@ -125,6 +125,17 @@ pub fn tally(review: &Review) -> Option<String> {
     Some(format!("{} ({})", count(findings.len(), "finding"), by_severity.join(", ")))
 }
 
+/// `2 dismissed before, 1 fixed since the last review`: what the findings ledger has to do with it.
+pub fn memory(receipt: &Receipt) -> Option<String> {
+    let parts = [(receipt.dismissed, "dismissed before"), (receipt.fixed, "fixed since the last review")];
+    let said: Vec<String> = parts
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", grouped(number as u64)))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
 /// `3 files seen, 5 known from job 01J…, 1 excluded, 1 not seen`; nothing where no file was planned.
 pub fn coverage(receipt: &Receipt) -> Option<String> {
     if receipt.files.is_empty() {
@@ -258,7 +269,7 @@ fn left_out(receipt: &Receipt, max: usize) -> Vec<LeftOut> {
 }
 
 /// `src/a.rs:12`, `src/a.rs:12-14`, `src/a.rs`
-fn place(finding: &Finding) -> String {
+pub fn place(finding: &Finding) -> String {
     let path = plain::visible(&finding.path);
     match finding.lines {
         None => path,

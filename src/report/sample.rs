@@ -28,6 +28,8 @@ pub fn clean() -> Review {
             cage: Some(CageUsed { unit: None, uncaged_because: Some("no user manager".to_owned()) }),
             reviewed_by: None,
             published: None,
+            dismissed: 0,
+            fixed: 0,
             notes: vec![],
         },
         retry_at_ms: None,

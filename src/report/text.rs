@@ -38,7 +38,8 @@ pub fn render(review: &Review, style: Style) -> String {
         }
     }
     page.receipt(review);
-    let verdict = [Some(headline(review)), super::tally(review), super::coverage(&review.receipt)];
+    let (memory, coverage) = (super::memory(&review.receipt), super::coverage(&review.receipt));
+    let verdict = [Some(headline(review)), super::tally(review), memory, coverage];
     let verdict: Vec<String> = verdict.into_iter().flatten().collect();
     let verdict = match review.outcome {
         Outcome::Reviewed => format!("{}: {}", verdict[0], verdict[1..].join(", ")),
@@ -287,6 +288,15 @@ engine: rules 0.1.0, 42 ms, not caged: no user manager
 reviewed: no findings, 2 files seen
 "
         );
+    }
+
+    #[test]
+    fn what_is_remembered_stands_in_the_verdict() {
+        let mut review = sample::clean();
+        (review.receipt.dismissed, review.receipt.fixed) = (2, 1);
+        let text = render(&review, PLAIN);
+        let verdict = "reviewed: no findings, 2 dismissed before, 1 fixed since the last review, 2 files seen\n";
+        assert!(text.ends_with(verdict), "{text}");
     }
 
     #[test]

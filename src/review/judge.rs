@@ -43,6 +43,13 @@ pub struct Options {
     pub checkout: Option<PathBuf>,
 }
 
+impl Options {
+    /// The least severity of findings in a file.
+    pub fn floor_of(&self, path: &str) -> Severity {
+        self.rules.floor(path).unwrap_or(self.floor)
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options { floor: Severity::Info, rules: PathRules::default(), checkout: None }
@@ -63,7 +70,7 @@ pub fn judge(drafts: Vec<Draft>, diff: &Diff, options: &Options) -> Judged {
     let mut findings = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let file = change.file(&draft.path);
-        let floor = file.and_then(|file| options.rules.floor(file.path)).unwrap_or(options.floor);
+        let floor = file.map_or(options.floor, |file| options.floor_of(file.path));
         if draft.severity < floor {
             *left_out.below.entry(floor).or_default() += 1;
             continue;
@@ -364,7 +371,7 @@ fn without_dots(path: &str) -> Option<String> {
 }
 
 /// The words of a title, without what changes from one run to the next: case, punctuation, numbers.
-fn normalised(title: &str) -> String {
+pub(super) fn normalised(title: &str) -> String {
     let words = title.split(|c: char| !c.is_alphanumeric()).filter(|word| word.contains(|c: char| !c.is_ascii_digit()));
     words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
 }

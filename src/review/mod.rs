@@ -1,6 +1,7 @@
 //! One review, from request to receipt: the steps of design 7 in their order. Knows git, the diff, engines, the cage,
 //! the forge and what the store remembers of earlier reviews; knows nothing of our own HTTP API.
 
+mod answers;
 pub mod attributes;
 pub mod budget;
 mod change;
@@ -8,10 +9,12 @@ mod engine;
 pub mod incremental;
 mod jobdir;
 pub mod judge;
+pub mod ledger;
 pub mod paths;
 pub mod plan;
 pub mod policy;
 pub mod publish;
+mod recall;
 #[cfg(test)]
 pub mod sample;
 mod skills;
@@ -59,6 +62,8 @@ pub struct Setting<'a> {
     pub claude: Option<PathBuf>,
     /// The project's repository at its forge, where there is one and a token for it. Nothing of it goes into the cage.
     pub forge: Option<&'a dyn Forge>,
+    /// `owner/name` of the project, where an agent has it.
+    pub repo: Option<String>,
     /// What an engine may be told to look for.
     pub skills: &'a Catalog,
     /// What is known of earlier reviews; without it each review is the first.
@@ -83,6 +88,10 @@ struct Run<'a> {
     review: Review,
     /// Where it is published, from the moment on when its head is known.
     posting: Option<Posting>,
+    /// What the engine has read, until it is compared with the ledger.
+    looked: Option<recall::Looked>,
+    /// What becomes of the ledger if all goes well.
+    recalled: Option<recall::Recalled>,
     /// A cap on what may be spent did not allow it.
     capped: bool,
 }
@@ -120,19 +129,11 @@ pub async fn run<'a>(
         receipt: Receipt::default(),
         retry_at_ms: None,
     };
-    let mut run = Run {
-        dir: setting.workspace.join(job),
-        held: None,
-        request,
-        setting,
-        wish,
-        tell,
-        review,
-        posting: None,
-        capped: false,
-    };
+    let dir = setting.workspace.join(job);
+    let (held, posting, looked, recalled) = (None, None, None, None);
+    let mut run = Run { dir, held, request, setting, wish, tell, review, posting, capped: false, looked, recalled };
     let ended = run.steps().await;
-    let Run { dir, held: _held, tell, mut review, posting, capped, .. } = run;
+    let Run { dir, held: _held, tell, mut review, posting, capped, recalled, .. } = run;
     if let Err(error) = remove_tree(&dir).await {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
@@ -162,11 +163,12 @@ pub async fn run<'a>(
             review.reason = Some(reason(&error));
         }
     }
-    if let (Some(posting), Some(forge)) = (posting, setting.forge) {
+    if let (Some(posting), Some(forge)) = (&posting, setting.forge) {
         // The summary has the time until here, the stored receipt also that of publishing.
         review.receipt.duration_ms = milliseconds(began.elapsed());
-        publish::finish(forge, &posting, capped, &mut review, tell).await;
+        publish::finish(forge, posting, capped, &mut review, tell).await;
     }
+    recall::conclude(setting, recalled, setting.forge.filter(|_| posting.is_some()), &mut review).await;
     review.receipt.duration_ms = milliseconds(began.elapsed());
     Some(review)
 }
@@ -197,10 +199,10 @@ impl Run<'_> {
         let config = &policy.config;
         let spec = engine::spec(self.request.engine.unwrap_or(config.review.engine), config, self.setting)?;
         let skills = Skills::choose(self.setting.skills, self.request, config, &spec)?;
-        if self.is_known(&change, &policy, &spec, &skills).await? {
-            return Ok(());
+        if !self.is_known(&change, &policy, &spec, &skills).await? {
+            self.read(&mirror, &change, &policy, spec, &skills).await?;
         }
-        self.read(&mirror, &change, &policy, spec, &skills).await
+        self.recall().await
     }
 
     /// The pull request as it is now; `None` where another job has it in hand.
@@ -383,7 +385,8 @@ impl Run<'_> {
         (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
         let options = judge::Options { floor: config.review.min_severity, rules, checkout: Some(self.checkout()) };
         let drafts = report.drafts;
-        let mut judged = off_the_loop(move || judge::judge(drafts, &input.bundle.diff, &options)).await?;
+        let judging = move || (judge::judge(drafts, &input.bundle.diff, &options), input.bundle.diff, options);
+        let (mut judged, diff, options) = off_the_loop(judging).await?;
         judged.notes.extend(skills.keep(&mut judged.findings));
         let review = &mut self.review;
         review.findings = judged.findings;
@@ -394,6 +397,9 @@ impl Run<'_> {
         known.join(review);
         engine::unseen(&mut review.receipt, &report.unseen);
         (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
+        // With skills of its own a request looks for something else than the reviews before.
+        let to_the_end = report.incomplete.is_none() && self.request.skills.is_empty();
+        self.looked = Some(recall::Looked { diff, to_the_end, options });
         Ok(())
     }
 

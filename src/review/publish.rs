@@ -82,10 +82,10 @@ pub fn status(review: &Review) -> Status {
         Outcome::Superseded | Outcome::Cancelled => StatusState::Cancelled,
     };
     let description = match (review.outcome, report::tally(review)) {
-        (Outcome::Reviewed, Some(tally)) => match report::coverage(&review.receipt) {
-            Some(coverage) => format!("{tally}; {coverage}"),
-            None => tally,
-        },
+        (Outcome::Reviewed, Some(tally)) => {
+            let parts = [Some(tally), report::memory(&review.receipt), report::coverage(&review.receipt)];
+            parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+        }
         (outcome, _) => format!("{}: {}", report::standing(outcome), report::reason(review)),
     };
     let url = review.receipt.published.as_ref().and_then(|published| published.summary_url.clone());

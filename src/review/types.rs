@@ -110,6 +110,12 @@ pub struct Receipt {
     /// Where it was published, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
+    /// Findings that were reported and are not shown, as somebody has dismissed them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dismissed: usize,
+    /// Findings of earlier reviews that are no longer reported since this head.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fixed: usize,
     /// What a reader should know besides (drafts that were dropped, flags the engine lacks, …).
     pub notes: Vec<String>,
 }
@@ -124,6 +130,10 @@ impl Receipt {
     pub fn missed(&self) -> impl Iterator<Item = &FileCoverage> {
         self.files.iter().filter(|file| matches!(file.coverage, Coverage::Missed { .. }))
     }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -184,7 +184,8 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<(Option<AgentName>, O
         let agent = shared.host.config().and_then(|config| shared.host.agent(own, &config)).ok().flatten();
         return Ok((Some(own.clone()), agent.and_then(|agent| agent.repo)));
     }
-    let agents = shared.host.config().and_then(|config| shared.host.agents(&config))?;
+    let config = shared.host.config()?;
+    let agents = shared.host.agents(&config)?;
     if let Some(name) = &asked.agent {
         return match agents.into_iter().find(|agent| agent.name == *name) {
             Some(agent) => Ok(whole(agent)),
@@ -195,15 +196,7 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<(Option<AgentName>, O
         };
     }
     if let Some(path) = &asked.path {
-        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-        // One project may lie within another: the innermost is meant.
-        let depth = |agent: &Agent| {
-            let of = agent.path.as_ref()?;
-            let of = of.canonicalize().unwrap_or_else(|_| of.clone());
-            path.starts_with(&of).then(|| of.components().count())
-        };
-        let owners = agents.into_iter().filter_map(|agent| Some((depth(&agent)?, agent)));
-        return Ok(owners.max_by_key(|(depth, _)| *depth).map_or((None, None), |(_, agent)| whole(agent)));
+        return Ok(shared.host.owner_of(path, &config)?.map_or((None, None), whole));
     }
     if let Some(repo) = &asked.repo {
         let is_it = |agent: &Agent| agent.repo.as_ref().is_some_and(|of| of.eq_ignore_ascii_case(repo));

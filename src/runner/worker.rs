@@ -221,6 +221,12 @@ pub async fn in_scope(
         Ok(found) => found,
         Err(error) => return Some(failed(job, &format!("{error:#}"))),
     };
+    let owner = match (&agent, &job.request.path) {
+        // Who asks without the runner does not say whose project it is.
+        (None, Some(path)) => host.owner_of(path, &config).ok().flatten(),
+        _ => None,
+    };
+    let known_repo = agent.as_ref().or(owner.as_ref()).and_then(|agent| agent.repo.clone());
     let (project, repo) = agent.map_or((None, None), |agent| (agent.path, agent.repo));
     let forge = match forge(host, &config, &job.request, repo) {
         Ok(forge) => forge,
@@ -243,6 +249,7 @@ pub async fn in_scope(
         program: &host.program,
         claude: host.find_program("claude"),
         forge: forge.as_ref().map(|forge| forge as &dyn Forge),
+        repo: known_repo,
         skills: &skills,
         store,
     };

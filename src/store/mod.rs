@@ -1,11 +1,12 @@
 //! The truth about jobs: one SQLite file per user in WAL mode, shared by the runner and every agent. What a method
 //! has returned from is on disk (`synchronous=FULL`), so a 202 after [`Store::accept`] is a promise. This file opens and
 //! reads it; [`queue`] is the way of a job through it, [`spend`] what engines cost, [`watch`] what is known of watched
-//! repositories.
+//! repositories, [`ledger`] what is remembered of findings.
 //!
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
 mod approvals;
+mod ledger;
 mod queue;
 mod spend;
 mod watch;
@@ -24,12 +25,14 @@ use crate::error::Fail;
 use crate::files;
 use crate::review::{Outcome, Review};
 
+pub use ledger::Wanted;
 pub use queue::{Accepted, Ask, Cancelled, Ending};
 pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
 pub use watch::{Changed, Key, Look, Step, Watch, WatchState, Watched};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 3] = [include_str!("spend.sql"), include_str!("approvals.sql"), include_str!("watch.sql")];
+const STEPS: [&str; 4] =
+    [include_str!("spend.sql"), include_str!("approvals.sql"), include_str!("watch.sql"), include_str!("ledger.sql")];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 

@@ -4,6 +4,7 @@
 
 mod config;
 mod doctor;
+mod finding;
 mod help;
 mod job;
 mod pipes;

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cicdctl::forge::{Forge, Publication, Status, StatusState};
+use cicdctl::forge::{Forge, Mark, Publication, Status, StatusState};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::fake::{Fake, Fault};
@@ -116,6 +116,15 @@ async fn requests_and_answers_keep_to_githubs_description() {
     let status =
         Status { state: StatusState::Success, description: "ok".into(), url: Some("https://x.example".into()) };
     github.set_status(&pull.head_sha, &status, None).await.unwrap();
+    // What is answered, who answers, and what a comment says at last.
+    let threads = github.conversation(42).await.unwrap();
+    assert_eq!(threads.len(), 3);
+    github.permission("mary").await.unwrap();
+    let fixed = Mark::Fixed { head: pull.head_sha.clone(), unchanged: false };
+    for changed in [true, false] {
+        let threads = github.conversation(42).await.unwrap();
+        assert_eq!(github.mark_finding(&threads[0], &fixed).await, Ok(changed));
+    }
     {
         let state = fake.state();
         assert_eq!((state.reviews.len(), state.review_comments.len(), state.issue_comments.len()), (1, 3, 1));

@@ -87,6 +87,8 @@ pub struct State {
     pub writers: Vec<String>,
     /// Comment and content of each reaction.
     pub reactions: Vec<(u64, String)>,
+    /// Comments whose conversation is resolved, and by whom.
+    pub resolved: Vec<(u64, Value)>,
     /// GitHub's examples, by kind: what ours lack is taken from them.
     examples: Value,
     next: u64,
@@ -164,6 +166,8 @@ impl Fake {
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let path = parts.uri.path().to_owned();
         let query = parts.uri.query().unwrap_or_default().to_owned();
+        // Where the graph is asked: beside the version, and of no repository.
+        let path = if path == "/api/graphql" { format!("{PREFIX}/graphql") } else { path };
         let Some(path) = path.strip_prefix(PREFIX) else {
             self.state().git.push(header("authorization"));
             return self.git(&parts.method, &path, &query, &parts.headers, body).await;
@@ -202,6 +206,10 @@ impl Fake {
                     Some(etag) if etag == tag => (304, headers, Value::Null),
                     _ => (status, headers, body),
                 }
+            }
+            ("POST", "/graphql") => {
+                let number = body["variables"]["number"].as_u64().unwrap();
+                (200, vec![], others.get(&number).unwrap_or(&*state).threads(&body))
             }
             _ => {
                 let (pull, path) = addressed(&mut state, &mut others, path);
@@ -328,6 +336,7 @@ impl State {
             late_summaries: 0,
             writers: vec![],
             reactions: vec![],
+            resolved: vec![],
             examples: Value::Null,
             next: number * 100_000,
         }
@@ -374,7 +383,7 @@ impl State {
             }
             ("GET", ["collaborators", who, "permission"]) => {
                 let permission = if self.writers.iter().any(|writer| writer == who) { "write" } else { "read" };
-                ok(json!({ "permission": permission }))
+                ok(json!({ "permission": permission, "role_name": permission, "user": null }))
             }
             ("POST", ["issues", "comments", id, "reactions"]) => {
                 let reaction = (id.parse().unwrap(), body["content"].as_str().unwrap().to_owned());
@@ -431,6 +440,16 @@ impl State {
                 }
                 None => missing(),
             },
+            ("PATCH", ["pulls", "comments", id]) => match at(&self.review_comments, id) {
+                Some(at) if self.review_comments[at]["user"]["id"] != self.user["id"] => {
+                    (403, vec![], json!({ "message": "Must have admin rights" }))
+                }
+                Some(at) => {
+                    self.review_comments[at]["body"] = body["body"].clone();
+                    ok(self.full("pull-request-review-comment", &self.review_comments[at]))
+                }
+                None => missing(),
+            },
             ("POST", ["statuses", sha]) => {
                 let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
                 let known = ["error", "failure", "pending", "success"].contains(&text("state").as_str());
@@ -442,6 +461,37 @@ impl State {
             }
             _ => missing(),
         }
+    }
+
+    /// Conversations, which only the graph knows.
+    fn threads(&self, body: &Value) -> Value {
+        let asked = &body["variables"];
+        assert_eq!(
+            (&asked["owner"], &asked["name"], &asked["number"]),
+            (&"acme".into(), &"shop".into(), &self.number.into())
+        );
+        let first = self.review_comments.iter().filter(|comment| comment["in_reply_to_id"].is_null());
+        let nodes: Vec<Value> = first
+            .map(|comment| {
+                let by = self.resolved.iter().find(|(id, _)| comment["id"] == *id).map(|(_, by)| by);
+                json!({
+                    "isResolved": by.is_some(),
+                    "resolvedBy": by.filter(|by| !by.is_null()).map(|by| json!({ "login": by })),
+                    "comments": { "nodes": [{ "fullDatabaseId": comment["id"].to_string() }] },
+                })
+            })
+            .collect();
+        let threads = json!({ "pageInfo": { "hasNextPage": false, "endCursor": null }, "nodes": nodes });
+        json!({ "data": { "repository": { "pullRequest": { "reviewThreads": threads } } } })
+    }
+
+    /// Somebody answers to a comment.
+    pub fn reply(&mut self, to: u64, login: &str, body: &str) {
+        let mut reply = self.posted(body, "discussion_r");
+        let kind = if login.ends_with("[bot]") { "Bot" } else { "User" };
+        reply["user"] = json!({ "id": 500 + login.len(), "login": login, "type": kind });
+        (reply["in_reply_to_id"], reply["path"]) = (to.into(), "a.py".into());
+        self.review_comments.push(reply);
     }
 
     fn pull(&self) -> Value {
@@ -564,8 +614,9 @@ fn full(example: &Value, ours: &Value) -> Value {
     match (example, ours) {
         (Value::Object(example), Value::Object(ours)) => {
             let mut all = example.clone();
-            // A file without a patch is one: GitHub leaves it out.
+            // A file without a patch is one, and a comment that answers none: GitHub leaves these out.
             all.remove("patch");
+            all.remove("in_reply_to_id");
             for (name, value) in ours {
                 let value = full(all.get(name).unwrap_or(&Value::Null), value);
                 all.insert(name.clone(), value);

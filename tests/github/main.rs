@@ -9,6 +9,7 @@ mod money;
 mod policy;
 mod publish;
 mod review;
+mod rounds;
 #[path = "../support/mod.rs"]
 mod support;
 mod watch;

@@ -73,7 +73,7 @@ impl World {
     pub fn commit(&self, path: &str, text: &str) {
         std::fs::write(self.work().join(path), text).unwrap();
         self.git(&self.work(), &["add", "-A"]);
-        self.git(&self.work(), &["commit", "-q", "-m", "change"]);
+        self.git(&self.work(), &["commit", "-q", "--allow-empty", "-m", "change"]);
     }
 
     /// A new head of the pull request, here and at the forge.
@@ -121,6 +121,7 @@ impl World {
             program: Path::new(PROGRAM),
             claude: None,
             forge: Some(&self.github as &dyn Forge),
+            repo: None,
             store: self.store.as_ref(),
         };
         review::run(job, &request, &setting, &mut wish, &mut |_| {}).await.unwrap()

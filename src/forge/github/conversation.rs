@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::Again;
 use super::{GitHub, Kind, MAX_PAGES, Result, User, publish};
-use crate::forge::{Comment, ForgeError, Permission, Reaction, Resolution, Thread};
+use crate::forge::{Comment, ForgeError, Mark, Permission, Reaction, Resolution, Thread};
 
 /// REST does not know of threads. The ids of comments have outgrown `databaseId`, which is a 32-bit number.
 const THREADS: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) {
@@ -76,12 +76,11 @@ impl GitHub {
         self.client.write::<Value>(Method::POST, &path, &json!({ "content": content }), Again::Yes).await.map(drop)
     }
 
-    pub(super) async fn rewrite(&self, id: u64, body: &str) -> Result<()> {
-        if publish::fingerprint(body).is_none() {
-            return Err(ForgeError::Invalid("the comment would lose the mark by which its finding is known".into()));
-        }
-        let path = self.path(&format!("/pulls/comments/{id}"));
-        self.client.write::<Value>(Method::PATCH, &path, &json!({ "body": body }), Again::Yes).await.map(drop)
+    pub(super) async fn mark(&self, thread: &Thread, mark: &Mark) -> Result<bool> {
+        let Some(body) = publish::marked(&thread.body, mark) else { return Ok(false) };
+        let path = self.path(&format!("/pulls/comments/{}", thread.id));
+        self.client.write::<Value>(Method::PATCH, &path, &json!({ "body": body }), Again::Yes).await?;
+        Ok(true)
     }
 
     pub(super) async fn threads(&self, number: u64) -> Result<Vec<Thread>> {
@@ -183,11 +182,13 @@ fn threads(comments: Vec<Wire>, me: &User) -> Vec<Thread> {
         .into_iter()
         .filter(|comment| comment.user.as_ref().is_some_and(|user| user.id == me.id))
         .filter_map(|comment| {
+            let body = comment.body?;
             Some(Thread {
-                fingerprint: publish::fingerprint(comment.body.as_deref()?)?.to_owned(),
+                fingerprint: publish::fingerprint(&body)?.to_owned(),
                 id: comment.id,
                 path: comment.path?,
                 line: comment.line,
+                body,
                 replies: vec![],
                 resolution: Resolution::Unknown,
             })

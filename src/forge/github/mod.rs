@@ -27,7 +27,8 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::{
-    Comment, Forge, ForgeError, Permission, Polled, Publication, PullRequest, Reaction, Status, StatusState, Thread,
+    Comment, Forge, ForgeError, Mark, Permission, Polled, Publication, PullRequest, Reaction, Status, StatusState,
+    Thread,
 };
 use crate::config::{ApiUrl, GitHubConfig};
 use crate::git::Source;
@@ -215,8 +216,8 @@ impl Forge for GitHub {
         self.react_to(comment, reaction).boxed()
     }
 
-    fn update_finding_comment<'a>(&'a self, id: u64, body: &'a str) -> BoxFuture<'a, Result<()>> {
-        self.rewrite(id, body).boxed()
+    fn mark_finding<'a>(&'a self, thread: &'a Thread, mark: &'a Mark) -> BoxFuture<'a, Result<bool>> {
+        self.mark(thread, mark).boxed()
     }
 
     fn set_status<'a>(

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::diff::{Diff, Hunk, LineKind};
 use crate::finding::{Finding, Lines};
-use crate::forge::ChangedFile;
+use crate::forge::{ChangedFile, Mark};
 use crate::plain;
 use crate::quantity::count;
 use crate::report::markdown;
@@ -143,6 +143,35 @@ pub fn same_summary(old: &str, new: &str) -> bool {
     is_summary(old) && old.lines().next().map(str::trim_end) == new.lines().next()
 }
 
+/// What a finding's comment is to be so that it shows what became of the finding; `None` where it does already, or is
+/// no such comment. The text stays below, folded, and comes back when the finding does.
+pub fn marked(body: &str, mark: &Mark) -> Option<String> {
+    const FOLD: &str = "\n\n<details><summary>What it was about</summary>\n\n";
+    const END: &str = "\n\n</details>";
+    // As it comes back where somebody has edited it in a browser.
+    let body = body.replace("\r\n", "\n");
+    fingerprint(&body)?;
+    let (marker, text) = body.split_once('\n')?;
+    let is_said =
+        |said: &&str| !said.contains('\n') && (said.starts_with("Fixed in ") || said.starts_with("No longer found "));
+    let folded = text.split_once(FOLD).filter(|(said, _)| is_said(said)).map(|(_, folded)| folded);
+    match (folded, mark) {
+        (None, Mark::Fixed { head, unchanged }) => {
+            let head = head.get(..10).unwrap_or(head);
+            let said = match unchanged {
+                false => format!("Fixed in {head}."),
+                true => format!("No longer found in {head}; its lines are the same."),
+            };
+            Some(format!("{marker}\n{said}{FOLD}{}{END}\n", text.trim_end()))
+        }
+        (Some(folded), Mark::Open) => {
+            let text = folded.trim_end();
+            Some(format!("{marker}\n{}\n", text.strip_suffix(END.trim_start()).unwrap_or(text).trim_end()))
+        }
+        (None, Mark::Open) | (Some(_), Mark::Fixed { .. }) => None,
+    }
+}
+
 /// The fingerprint in a comment's marker.
 pub fn fingerprint(body: &str) -> Option<&str> {
     let rest = body.strip_prefix(FINDING)?.strip_prefix(' ')?;
@@ -167,13 +196,15 @@ fn steady(review: &Review) -> Review {
         cage,
         reviewed_by: _,
         published: _,
+        dismissed,
+        fixed,
         notes,
     } = review.receipt.clone();
     let engine =
         engine.map(|EngineUsed { name, version, model, .. }| EngineUsed { name, version, model, ..Default::default() });
     Review {
         job: String::new(),
-        receipt: Receipt { base_sha, head_sha, files, engine, cage, notes, ..Default::default() },
+        receipt: Receipt { base_sha, head_sha, files, engine, cage, dismissed, fixed, notes, ..Default::default() },
         ..review.clone()
     }
 }
@@ -489,6 +520,28 @@ mod tests {
         let body = review_body(&review, &comments);
         assert!(is_review(&body) && body.starts_with(&review_marker(&review, &comments)));
         assert!(body.ends_with("\n1 new finding at aaaaaaaaaa; the summary has the whole review."));
+    }
+
+    #[test]
+    fn a_comment_shows_that_its_finding_is_fixed_and_that_it_is_back() {
+        let body = planned(vec![finding("1", 11, 11)]).remove(0).body;
+        let fixed = Mark::Fixed { head: "0123456789abcdef".into(), unchanged: false };
+        let folded = marked(&body, &fixed).unwrap();
+        assert_eq!(
+            folded,
+            "<!-- cicdctl:finding v1 0000000000000001 -->\nFixed in 0123456789.\n\n\
+             <details><summary>What it was about</summary>\n\n**high: it breaks**\n\nBecause.\n\ncorrectness\n\n</details>\n"
+        );
+        assert_eq!(fingerprint(&folded), fingerprint(&body));
+        assert_eq!(marked(&folded, &fixed), None);
+        assert_eq!(marked(&folded.replace('\n', "\r\n"), &Mark::Open).unwrap(), body);
+        assert_eq!(marked(&folded, &Mark::Open).unwrap(), body);
+        assert_eq!(marked(&body, &Mark::Open), None);
+        let unchanged = Mark::Fixed { head: "0123456789abcdef".into(), unchanged: true };
+        let folded = marked(&body, &unchanged).unwrap();
+        assert!(folded.contains("\nNo longer found in 0123456789; its lines are the same.\n"), "{folded}");
+        assert_eq!(marked(&folded, &Mark::Open).unwrap(), body);
+        assert_eq!(marked("somebody's own words", &fixed), None);
     }
 
     #[test]

@@ -32,6 +32,8 @@ const KEEP = {
   [`${R}/pulls/{pull_number}/reviews`]: ['get', 'post'],
   [`${R}/pulls/{pull_number}/reviews/{review_id}`]: ['delete'],
   [`${R}/pulls/{pull_number}/comments`]: ['get', 'post'],
+  [`${R}/pulls/comments/{comment_id}`]: ['patch'],
+  [`${R}/collaborators/{username}/permission`]: ['get'],
   [`${R}/issues/{issue_number}/comments`]: ['get', 'post'],
   [`${R}/issues/comments/{comment_id}`]: ['patch'],
 };
