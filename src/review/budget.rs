@@ -121,6 +121,9 @@ impl<'a> Run<'a> {
         let again = room_again(cap.scope, &now).filter(|_| !settles);
         let mut reason = match settles {
             true => format!("{} is reserved by reviews under way ({})", self.name(&cap), stands(&cap)),
+            false if cap.left() > Usd::ZERO => {
+                format!("{} leaves too little for a review ({} of it)", self.name(&cap), cap.left())
+            }
             false => format!("{} is spent ({})", self.name(&cap), stands(&cap)),
         };
         if let Some(again) = &again {

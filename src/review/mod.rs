@@ -30,7 +30,8 @@ use tokio::sync::watch;
 use crate::api::{Happening, ReviewRequest, Stage};
 use crate::cage::{Cage, Input, Order, Wish};
 use crate::config::Config;
-use crate::engine::{Bundle, EngineSpec, Progress};
+use crate::diff::Diff;
+use crate::engine::{Bundle, EngineReport, EngineSpec, Progress};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
@@ -280,7 +281,7 @@ impl Run<'_> {
         mirror: &Mirror,
         change: &Change,
         policy: &Policy,
-        mut spec: EngineSpec,
+        spec: EngineSpec,
         skills: &Skills,
     ) -> Result<(), Stopped> {
         let config = &policy.config;
@@ -307,48 +308,77 @@ impl Run<'_> {
             known.join(&mut self.review);
             return Ok(());
         }
-        let name = engine::name_of(&spec).as_str();
         if self.request.dry_run {
+            let name = engine::name_of(&spec).as_str();
             not_seen(&mut self.review.receipt, "dry run");
             (self.review.outcome, self.review.reason) =
                 (Outcome::Skipped, Some(format!("dry run: {seen} of {files} would be given to the engine `{name}`")));
             return self.foresee(&spec).await;
         }
-        let Some(reserved) = self.reserve(&mut spec).await? else {
+        let rules = PathRules::new(&config.paths)?;
+        let own = rules.instructions(&config.review.instructions, &plan.seen);
+        let bundle = Bundle {
+            version: 1,
+            project: self.review.project.clone(),
+            subject: change.subject.clone(),
+            base_sha: change.base.clone(),
+            head_sha: change.head.clone(),
+            instructions: skills.instructions(&plan.seen, &own)?,
+            others: known.others(&plan.seen),
+            open: known.open(&plan.seen),
+            session: known.session(),
+            diff: plan.seen,
+        };
+        let Some((report, diff)) = self.ask(mirror, change, spec, bundle).await? else {
             known.join_partial(&mut self.review);
             return Ok(());
         };
 
+        (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
+        let options = judge::Options { floor: config.review.min_severity, rules, checkout: Some(self.checkout()) };
+        let drafts = report.drafts;
+        let judging = move || (judge::judge(drafts, &diff, &options), diff, options);
+        let (mut judged, diff, options) = off_the_loop(judging).await?;
+        judged.notes.extend(skills.keep(&mut judged.findings));
+        let review = &mut self.review;
+        review.findings = judged.findings;
+        review.summary = report.summary;
+        review.receipt.engine = Some(report.used);
+        review.receipt.notes.extend(report.notes);
+        review.receipt.notes.extend(judged.notes);
+        known.join(review);
+        engine::unseen(&mut review.receipt, &report.unseen);
+        (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
+        // With skills of its own a request looks for something else than the reviews before.
+        let to_the_end = report.incomplete.is_none() && self.request.skills.is_empty();
+        self.looked = Some(recall::Looked { diff, to_the_end, options });
+        Ok(())
+    }
+
+    /// Has the engine read what is in `bundle`, and hands back its report and the diff that it was given. `None` where
+    /// nothing came of it, as the review then says.
+    async fn ask(
+        &mut self,
+        mirror: &Mirror,
+        change: &Change,
+        mut spec: EngineSpec,
+        bundle: Bundle,
+    ) -> Result<Option<(EngineReport, Diff)>, Stopped> {
         if !matches!(spec, EngineSpec::Rules) {
             files::make_dir(&self.checkout(), 0o700)?;
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
         }
+        // The last step before the engine: what goes wrong from here on is settled.
+        let Some(reserved) = self.reserve(&mut spec).await? else { return Ok(None) };
+        let name = engine::name_of(&spec).as_str();
         (self.tell)(Happening::Stage { stage: Stage::Engine, detail: name.to_owned() });
-        let rules = PathRules::new(&config.paths)?;
-        let own = rules.instructions(&config.review.instructions, &plan.seen);
-        let instructions = skills.instructions(&plan.seen, &own)?;
-        let input = Input {
-            job: self.review.job.clone(),
-            spec,
-            bundle: Bundle {
-                version: 1,
-                project: self.review.project.clone(),
-                subject: change.subject.clone(),
-                base_sha: change.base.clone(),
-                head_sha: change.head.clone(),
-                instructions,
-                others: known.others(&plan.seen),
-                open: known.open(&plan.seen),
-                session: known.session(),
-                diff: plan.seen,
-            },
-            engine_home: self.setting.engine_home.to_owned(),
-        };
+        let input =
+            Input { job: self.review.job.clone(), spec, bundle, engine_home: self.setting.engine_home.to_owned() };
         let order = Order {
             job: &self.review.job,
             dir: &self.dir,
             input: &input,
-            limits: &config.job,
+            limits: &self.setting.config.job,
             api_key_file: self.setting.api_key_file.clone(),
             api_key_in_environment: self.setting.api_key_in_environment,
             unsandboxed: self.request.unsandboxed,
@@ -367,40 +397,18 @@ impl Run<'_> {
         receipt.engine_ms = Some(milliseconds(engine_began.elapsed()));
         receipt.peak_memory = end.peak_memory;
         receipt.cage = Some(end.used);
-        let report = match end.result {
-            Ok(report) => report,
-            Err(error) => {
-                let named = || EngineUsed { name: name.to_owned(), ..Default::default() };
-                receipt.engine = Some(error.used.as_deref().cloned().unwrap_or_else(named));
-                not_seen(receipt, "the engine did not finish");
-                match exhausted {
-                    Some(cap) => self.refuse(cap),
-                    None => engine::failed(&mut self.review, &error, &input.spec),
-                }
-                known.join_partial(&mut self.review);
-                return Ok(());
-            }
+        let error = match end.result {
+            Ok(report) => return Ok(Some((report, input.bundle.diff))),
+            Err(error) => error,
         };
-
-        (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
-        let options = judge::Options { floor: config.review.min_severity, rules, checkout: Some(self.checkout()) };
-        let drafts = report.drafts;
-        let judging = move || (judge::judge(drafts, &input.bundle.diff, &options), input.bundle.diff, options);
-        let (mut judged, diff, options) = off_the_loop(judging).await?;
-        judged.notes.extend(skills.keep(&mut judged.findings));
-        let review = &mut self.review;
-        review.findings = judged.findings;
-        review.summary = report.summary;
-        review.receipt.engine = Some(report.used);
-        review.receipt.notes.extend(report.notes);
-        review.receipt.notes.extend(judged.notes);
-        known.join(review);
-        engine::unseen(&mut review.receipt, &report.unseen);
-        (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
-        // With skills of its own a request looks for something else than the reviews before.
-        let to_the_end = report.incomplete.is_none() && self.request.skills.is_empty();
-        self.looked = Some(recall::Looked { diff, to_the_end, options });
-        Ok(())
+        let named = || EngineUsed { name: name.to_owned(), ..Default::default() };
+        receipt.engine = Some(error.used.as_deref().cloned().unwrap_or_else(named));
+        not_seen(receipt, "the engine did not finish");
+        match exhausted {
+            Some(cap) => self.refuse(cap),
+            None => engine::failed(&mut self.review, &error, &input.spec),
+        }
+        Ok(None)
     }
 
     /// Scratch space of the job.

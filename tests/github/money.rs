@@ -48,8 +48,8 @@ async fn a_cap_of_a_pull_request_is_said_above_the_findings_and_goes_when_it_is_
 
     world.push(SECOND);
     let second = world.post().await;
-    let reason = "the cap of $1.00 for one pull request is spent ($0.95 spent); `[budget] pull` in config.toml or the \
-                  agent's file says how much it is";
+    let reason = "the cap of $1.00 for one pull request leaves too little for a review ($0.0500 of it); `[budget] pull` in \
+                  config.toml or the agent's file says how much it is";
     assert_eq!((second.outcome, second.reason.as_deref()), (Outcome::Partial, Some(reason)));
     assert!(all_missed(&second, "the cap of $1.00"), "{:?}", second.receipt.files);
     assert_eq!(second.retry_at_ms, None);
@@ -57,7 +57,7 @@ async fn a_cap_of_a_pull_request_is_said_above_the_findings_and_goes_when_it_is_
     let (state, text) = world.statuses().pop().unwrap();
     assert_eq!(state, "pending");
     assert!(
-        text.starts_with("not wholly reviewed (partial): the cap of $1.00 for one pull request is spent"),
+        text.starts_with("not wholly reviewed (partial): the cap of $1.00 for one pull request leaves too little"),
         "{text}"
     );
     let noticed = summaries(&world);
