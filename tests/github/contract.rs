@@ -8,11 +8,13 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cicdctl::forge::{Forge, Mark, Publication, Status, StatusState};
+use cicdctl::forge::{Forge, Mark, Polled, Publication, Reaction, Status, StatusState};
+use cicdctl::review::Outcome;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::fake::{Fake, Fault};
 use crate::publish::{at, finding, review, three};
+use crate::review::World;
 
 fn prism() -> Option<PathBuf> {
     let dir = std::env::var_os("CICDCTL_TEST_PRISM");
@@ -130,5 +132,63 @@ async fn requests_and_answers_keep_to_githubs_description() {
         assert_eq!((state.reviews.len(), state.review_comments.len(), state.issue_comments.len()), (1, 3, 1));
         assert_eq!((state.statuses.len(), state.not_modified > 0), (2, true));
     }
+    assert_eq!(proxy.violations(), [""; 0]);
+}
+
+/// From the request to what stands at the forge, with all that may come in between.
+#[tokio::test]
+async fn whole_reviews_keep_to_githubs_description() {
+    let Some(prism) = prism() else { return };
+    let mut world = World::new().await;
+    let fake = world.fake.clone();
+    let description = std::fs::read_to_string(prism.join("description.json")).unwrap();
+    fake.complete_with(&serde_json::from_str(&description).unwrap());
+    let proxy = Proxy::start(&prism, &fake).await;
+    world.github = at(&proxy.url);
+    let counts = || {
+        let state = fake.state();
+        (state.reviews.len(), state.review_comments.len(), state.issue_comments.len())
+    };
+
+    // A 502 after the review was made.
+    fake.fault(Fault { done_first: true, ..Fault::new("POST", "/pulls/42/reviews", 502) });
+    let first = world.post().await;
+    assert_eq!((first.outcome, first.findings.len(), counts()), (Outcome::Reviewed, 1, (1, 1, 1)));
+    assert_eq!(world.states(), ["pending", "success"]);
+    let again = world.post().await;
+    assert_eq!((again.outcome, counts()), (Outcome::Reviewed, (1, 1, 1)), "a second run changes nothing");
+    assert!(fake.state().not_modified > 0, "304");
+
+    let second = "import requests\n\n\ndef fetch(url):\n    requests.get(url, verify=False)\n    return eval(url)\n";
+    fake.fault(Fault::new("POST", "/pulls/42/reviews", 422));
+    world.push(second);
+    let next = world.post().await;
+    assert_eq!((next.outcome, counts().2), (Outcome::Reviewed, 1), "{:?}", next.reason);
+    assert!(counts().1 > 1, "what the batch refused was posted singly");
+
+    // A head that moves before the first write, a limit, and a token that has expired.
+    let standing = counts();
+    world.push(&format!("{second}# moved\n"));
+    fake.state().moves = Some((1, "c".repeat(40)));
+    let moved = world.post().await;
+    assert_eq!((moved.outcome, counts()), (Outcome::Superseded, standing), "{:?}", moved.reason);
+    fake.state().moves = None;
+    world.push(&format!("{second}# limited\n"));
+    fake.fault(Fault::new("GET", "/pulls/42", 403).header("retry-after", "3600"));
+    let limited = world.post().await;
+    assert_eq!(limited.outcome, Outcome::Deferred);
+    assert!(limited.retry_at_ms.is_some());
+    fake.fault(Fault::new("GET", "/pulls/42", 401).message("Bad credentials"));
+    let expired = world.post().await;
+    assert_eq!((expired.outcome, counts()), (Outcome::Failed, standing), "{:?}", expired.reason);
+
+    // What an agent asks that watches.
+    let Polled::Changed { etag, .. } = world.github.open_pull_requests(None).await.unwrap() else {
+        panic!("nothing was there")
+    };
+    let unchanged = world.github.open_pull_requests(etag.as_deref()).await.unwrap();
+    assert!(matches!(unchanged, Polled::Unchanged), "{unchanged:?}");
+    let summary = world.github.comments(42, None).await.unwrap().remove(0);
+    world.github.react(summary.id, Reaction::Eyes).await.unwrap();
     assert_eq!(proxy.violations(), [""; 0]);
 }

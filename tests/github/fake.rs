@@ -198,7 +198,7 @@ impl Fake {
             ("GET", "/repos/acme/shop/pulls") => {
                 let mut open: Vec<&State> = others.values().chain([&*state]).filter(|pull| pull.open).collect();
                 open.sort_by_key(|pull| std::cmp::Reverse(pull.updated));
-                let pulls: Vec<Value> = open.into_iter().map(State::pull).collect();
+                let pulls: Vec<Value> = open.into_iter().map(State::facts).collect();
                 let (status, mut headers, body) = state.paged("pull-request-simple", &pulls, &query);
                 let tag = format!("W/\"{:x}\"", hash(&body.to_string()));
                 headers.push(("etag", tag.clone()));
@@ -387,11 +387,12 @@ impl State {
             }
             ("POST", ["issues", "comments", id, "reactions"]) => {
                 let reaction = (id.parse().unwrap(), body["content"].as_str().unwrap().to_owned());
-                if self.reactions.contains(&reaction) {
-                    return ok(json!({ "id": 1 }));
+                let known = self.reactions.contains(&reaction);
+                let answer = self.full("reaction", &json!({ "id": 1, "content": reaction.1 }));
+                if !known {
+                    self.reactions.push(reaction);
                 }
-                self.reactions.push(reaction);
-                (201, vec![], json!({ "id": 1 }))
+                (if known { 200 } else { 201 }, vec![], answer)
             }
             ("GET", ["pulls", "42", "reviews"]) => {
                 // What is pending is seen by its author alone.
@@ -495,6 +496,11 @@ impl State {
     }
 
     fn pull(&self) -> Value {
+        self.full("pull-request", &self.facts())
+    }
+
+    /// What is ours of a pull request, alone or in a list.
+    fn facts(&self) -> Value {
         let repo = json!({ "id": 5, "full_name": REPO });
         let mut pull = json!({
             "number": self.number, "title": "add a login", "draft": self.draft, "body": null, "mergeable": null,
@@ -507,7 +513,7 @@ impl State {
         for (key, value) in self.pull.as_object().unwrap() {
             pull[key] = value.clone();
         }
-        self.full("pull-request", &pull)
+        pull
     }
 
     /// `ours` with what it lacks from GitHub's example of its kind.

@@ -27,6 +27,7 @@ const KEEP = {
   '/user': ['get'],
   [`${R}/statuses/{sha}`]: ['post'],
   [`${R}/compare/{basehead}`]: ['get'],
+  [`${R}/pulls`]: ['get'],
   [`${R}/pulls/{pull_number}`]: ['get'],
   [`${R}/pulls/{pull_number}/files`]: ['get'],
   [`${R}/pulls/{pull_number}/reviews`]: ['get', 'post'],
@@ -36,6 +37,7 @@ const KEEP = {
   [`${R}/collaborators/{username}/permission`]: ['get'],
   [`${R}/issues/{issue_number}/comments`]: ['get', 'post'],
   [`${R}/issues/comments/{comment_id}`]: ['patch'],
+  [`${R}/issues/comments/{comment_id}/reactions`]: ['post'],
 };
 
 const src = JSON.parse(fs.readFileSync(fetchFile('openapi', `generated/${flavour}.json`)));
