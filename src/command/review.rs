@@ -215,6 +215,7 @@ async fn by_runner(host: &Host, client: &Client, job: &Job) -> Result<Review> {
             findings: Vec::new(),
             receipt: Default::default(),
             retry_at_ms: None,
+            unpublished: None,
         }),
     }
 }

@@ -75,6 +75,25 @@ pub enum EngineSpec {
     Claude(ClaudeSpec),
 }
 
+impl EngineSpec {
+    /// The engine without what only bounds it: budget, deadlines, calls at once. A program is named by what was asked
+    /// for; which file that is changes with each update.
+    pub fn without_bounds(&self) -> EngineSpec {
+        let deadlines = Deadlines { first_byte: Duration::ZERO, idle: Duration::ZERO, total: Duration::ZERO };
+        match self.clone() {
+            EngineSpec::Rules => EngineSpec::Rules,
+            EngineSpec::Command(spec) => EngineSpec::Command(CommandSpec { deadlines, ..spec }),
+            EngineSpec::Claude(spec) => EngineSpec::Claude(ClaudeSpec {
+                program: PathBuf::new(),
+                max_budget_usd: 0.0,
+                parallel: 0,
+                deadlines,
+                ..spec
+            }),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandSpec {
     /// Program and arguments; the program is an absolute path.

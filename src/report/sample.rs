@@ -33,6 +33,7 @@ pub fn clean() -> Review {
             notes: vec![],
         },
         retry_at_ms: None,
+        unpublished: None,
     }
 }
 
@@ -182,6 +183,7 @@ pub fn hostile() -> Review {
             ..clean().receipt
         },
         retry_at_ms: None,
+        unpublished: None,
     }
 }
 

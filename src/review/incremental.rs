@@ -317,6 +317,7 @@ mod tests {
                 findings,
                 receipt: Receipt { files, ..Receipt::default() },
                 retry_at_ms: None,
+                unpublished: None,
             },
         }
     }

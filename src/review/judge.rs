@@ -162,12 +162,14 @@ impl<'a> Change<'a> {
 
     /// The file that `path` means, spelt in whichever way.
     fn file(&mut self, path: &str) -> Option<&ShownFile<'a>> {
-        let parts = self.parts.get(path).or_else(|| {
-            let inside = self.checkout.as_deref().and_then(|checkout| path.trim().strip_prefix(checkout));
-            let tidy = without_dots(inside.unwrap_or(path.trim()))?;
+        let spelt = |path: &str| {
+            let inside = self.checkout.as_deref().and_then(|checkout| path.strip_prefix(checkout));
+            let tidy = without_dots(inside.unwrap_or(path))?;
             let bare = tidy.strip_prefix("a/").or_else(|| tidy.strip_prefix("b/"));
             self.parts.get(tidy.as_str()).or_else(|| self.parts.get(bare?))
-        })?;
+        };
+        // A name may begin or end with a blank itself.
+        let parts = self.parts.get(path).or_else(|| spelt(path)).or_else(|| spelt(path.trim()))?;
         let name = parts[0].path.as_str();
         Some(self.shown.entry(name).or_insert_with(|| ShownFile::new(name, parts)))
     }

@@ -145,8 +145,8 @@ pub struct Now<'a> {
     pub texts: &'a Texts,
     /// The engine has read all that it was given.
     pub to_the_end: bool,
-    /// Findings of a file that are below it are not reported.
-    pub floor: &'a (dyn Fn(&str) -> Severity + Sync),
+    /// Findings that are below it are not reported.
+    pub floor: &'a (dyn Fn(&Finding) -> Severity + Sync),
 }
 
 #[derive(Debug, Default)]
@@ -262,12 +262,13 @@ impl Now<'_> {
         // Reviews of one's own files are of whatever was asked for; only the same base makes two of them comparable.
         let same_change = self.pull > 0 || row.last.base == self.report.base;
         let file = self.files.iter().find(|file| file.path == row.finding.path);
-        let seen = file.is_none_or(|file| file.coverage == Coverage::Seen);
+        // What a pull request no longer changes needs no look; of one's own files this may be another part.
+        let Some(file) = file else { return self.pull > 0 };
         same_change
-            && seen
+            && file.coverage == Coverage::Seen
             && self.to_the_end
             && row.engine == self.engine
-            && row.finding.severity >= (self.floor)(&row.finding.path)
+            && row.finding.severity >= (self.floor)(&row.finding)
     }
 
     /// Whether the lines meant are certain to be there no longer.
@@ -371,6 +372,9 @@ fn partners(rows: &[Row], reports: &[Reported], texts: &Texts) -> Vec<Option<usi
     for (of_row, row) in rows.iter().enumerate().filter(|(of_row, _)| partners[*of_row].is_none()) {
         let words = words(&row.finding.title);
         for (of_report, report) in reports.iter().enumerate().filter(|(number, _)| !taken.contains(number)) {
+            if report.finding.path != row.finding.path {
+                continue;
+            }
             let likeness = alike(&report.words, &words);
             let Some(rank) = report.rank(row, likeness, texts) else { continue };
             let likeness = (likeness * 1000.0) as u32;

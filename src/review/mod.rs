@@ -29,14 +29,14 @@ use tokio::sync::watch;
 
 use crate::api::{Happening, ReviewRequest, Stage};
 use crate::cage::{Cage, Input, Order, Wish};
-use crate::config::Config;
+use crate::config::{Config, ReviewConfig};
 use crate::diff::Diff;
 use crate::engine::{Bundle, EngineReport, EngineSpec, Progress};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
 use crate::skill::Catalog;
-use crate::store::{Store, now_ms};
+use crate::store::{Earlier, Store, now_ms};
 use crate::{files, quantity};
 
 pub use jobdir::sweep;
@@ -129,6 +129,7 @@ pub async fn run<'a>(
         findings: Vec::new(),
         receipt: Receipt::default(),
         retry_at_ms: None,
+        unpublished: None,
     };
     let dir = setting.workspace.join(job);
     let (held, posting, looked, recalled) = (None, None, None, None);
@@ -138,7 +139,7 @@ pub async fn run<'a>(
     if let Err(error) = remove_tree(&dir).await {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
     }
-    if ended.is_err() {
+    if ended.is_err() && review.unpublished.is_none() {
         not_seen(&mut review.receipt, "the review did not come to its end");
     }
     match ended {
@@ -200,10 +201,12 @@ impl Run<'_> {
         let config = &policy.config;
         let spec = engine::spec(self.request.engine.unwrap_or(config.review.engine), config, self.setting)?;
         let skills = Skills::choose(self.setting.skills, self.request, config, &spec)?;
+        let bar = recall::Bar::new(&spec, config, &skills)?;
         if !self.is_known(&change, &policy, &spec, &skills).await? {
+            self.announce().await?;
             self.read(&mirror, &change, &policy, spec, &skills).await?;
         }
-        self.recall().await
+        self.recall(&bar).await
     }
 
     /// The pull request as it is now; `None` where another job has it in hand.
@@ -234,11 +237,12 @@ impl Run<'_> {
         Ok(Some(pull))
     }
 
-    /// It is to be reviewed: where it is published its commit waits for it from now on.
-    async fn announce(&mut self, forge: &dyn Forge, max_inline: usize) -> Result<(), Stopped> {
-        if let Some(posting) = self.posting.take() {
+    /// It is to be read: where it is published its commit waits for it from now on. Where even that is refused there is
+    /// nobody to tell.
+    async fn announce(&mut self) -> Result<(), Stopped> {
+        if let Some((forge, posting)) = self.setting.forge.zip(self.posting.take()) {
             publish::begin(forge, &posting.pull).await?;
-            self.posting = Some(Posting { max_inline: Some(max_inline), ..posting });
+            self.posting = Some(posting);
         }
         Ok(())
     }
@@ -255,7 +259,16 @@ impl Run<'_> {
             return Ok(false);
         };
         let digest = terms(policy, spec, skills)?;
+        let made = store.unpublished(&self.review.job).await?;
         store.found_terms(&self.review.job, &change.base, &digest).await?;
+        if let Some(Earlier { review, .. }) =
+            made.filter(|made| made.head == change.head && made.base == change.base && made.digest == digest)
+            && let Some(Unpublished { outcome, reason }) = review.unpublished
+        {
+            let Review { summary, findings, receipt, .. } = review;
+            self.review = Review { outcome, reason, summary, findings, receipt, ..self.review.clone() };
+            return Ok(true);
+        }
         if self.request.full || self.request.dry_run {
             return Ok(false);
         }
@@ -299,6 +312,13 @@ impl Run<'_> {
         let seen = self.review.receipt.seen();
         let files = quantity::count(self.review.receipt.files.len(), "file");
         (self.tell)(Happening::Stage { stage: Stage::Plan, detail: format!("{seen} of {files}") });
+        if self.request.dry_run {
+            let name = engine::name_of(&spec).as_str();
+            not_seen(&mut self.review.receipt, "dry run");
+            (self.review.outcome, self.review.reason) =
+                (Outcome::Skipped, Some(format!("dry run: {seen} of {files} would be given to the engine `{name}`")));
+            return self.foresee(&spec).await;
+        }
         if seen == 0 {
             (self.review.outcome, self.review.reason) = judge::outcome(&self.review.receipt.files, None);
             if self.review.outcome == Outcome::Reviewed && known.is_empty() {
@@ -307,13 +327,6 @@ impl Run<'_> {
             }
             known.join(&mut self.review);
             return Ok(());
-        }
-        if self.request.dry_run {
-            let name = engine::name_of(&spec).as_str();
-            not_seen(&mut self.review.receipt, "dry run");
-            (self.review.outcome, self.review.reason) =
-                (Outcome::Skipped, Some(format!("dry run: {seen} of {files} would be given to the engine `{name}`")));
-            return self.foresee(&spec).await;
         }
         let rules = PathRules::new(&config.paths)?;
         let own = rules.instructions(&config.review.instructions, &plan.seen);
@@ -337,8 +350,7 @@ impl Run<'_> {
         (self.tell)(Happening::Stage { stage: Stage::Judge, detail: quantity::count(report.drafts.len(), "draft") });
         let options = judge::Options { floor: config.review.min_severity, rules, checkout: Some(self.checkout()) };
         let drafts = report.drafts;
-        let judging = move || (judge::judge(drafts, &diff, &options), diff, options);
-        let (mut judged, diff, options) = off_the_loop(judging).await?;
+        let (mut judged, diff) = off_the_loop(move || (judge::judge(drafts, &diff, &options), diff)).await?;
         judged.notes.extend(skills.keep(&mut judged.findings));
         let review = &mut self.review;
         review.findings = judged.findings;
@@ -351,7 +363,7 @@ impl Run<'_> {
         (review.outcome, review.reason) = judge::outcome(&review.receipt.files, report.incomplete.as_deref());
         // With skills of its own a request looks for something else than the reviews before.
         let to_the_end = report.incomplete.is_none() && self.request.skills.is_empty();
-        self.looked = Some(recall::Looked { diff, to_the_end, options });
+        self.looked = Some(recall::Looked { diff, to_the_end });
         Ok(())
     }
 
@@ -427,10 +439,13 @@ fn terms(policy: &Policy, spec: &EngineSpec, skills: &Skills) -> Result<String> 
     let Policy { config, attributes } = policy;
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(&skills.all())?);
-    hash.update(serde_json::to_vec(&config.review)?);
+    // Where it is published and how long or dear it may get is no part of how a change is read.
+    let defaults = ReviewConfig::default();
+    let reading = ReviewConfig { post: defaults.post, max_inline: defaults.max_inline, ..config.review.clone() };
+    hash.update(serde_json::to_vec(&reading)?);
     hash.update(serde_json::to_vec(&config.paths)?);
     hash.update(serde_json::to_vec(attributes)?);
-    hash.update(serde_json::to_vec(spec)?);
+    hash.update(serde_json::to_vec(&spec.without_bounds())?);
     Ok(hex::encode(&hash.finalize()[..16]))
 }
 

@@ -57,8 +57,12 @@ pub fn decide(policy: &TriggerConfig, pull: &PullRequest, trigger: Trigger, hist
         return skip("the pull request is closed".into());
     }
     let inline = !(pull.from_fork && policy.forks == Forks::SummaryOnly);
-    if trigger != Trigger::Event {
-        return Ok(Decision::Review { inline });
+    match trigger {
+        Trigger::Event => {}
+        Trigger::Comment if !policy.on.contains(&On::Comment) => {
+            return skip("comments do not ask for reviews of it (`trigger.on`)".into());
+        }
+        Trigger::Comment | Trigger::Manual => return Ok(Decision::Review { inline }),
     }
     if has_label(pull, &policy.skip_label) {
         return skip(format!("it has the label `{}`", policy.skip_label));
@@ -142,7 +146,12 @@ impl Run<'_> {
         };
         if let Some((forge, pull)) = pull {
             let history = history(self.setting.store, &config.trigger, forge.repo(), pull).await?;
-            let max_inline = match decide(&config.trigger, pull, self.request.trigger, &history)? {
+            // Who asked in a comment has read another head, where this one came after it. Of a fork each wants an approval.
+            let trigger = match self.request.trigger {
+                Trigger::Comment if pull.from_fork && self.request.head.is_some() => Trigger::Event,
+                trigger => trigger,
+            };
+            let max_inline = match decide(&config.trigger, pull, trigger, &history)? {
                 Decision::Review { inline: true } => config.review.max_inline,
                 Decision::Review { inline: false } => 0,
                 Decision::Skip { reason, pending } => {
@@ -156,7 +165,9 @@ impl Run<'_> {
                     return Ok(None);
                 }
             };
-            self.announce(forge, max_inline as usize).await?;
+            if let Some(posting) = &mut self.posting {
+                posting.max_inline = Some(max_inline as usize);
+            }
         } else if self.request.pr.is_some() && self.request.trigger == Trigger::Event {
             let note =
                 "whether policy wants this review is not known: without a repository and a token nobody asks the forge";
@@ -272,7 +283,11 @@ mod tests {
             for (name, pull, history) in &pulls {
                 let event = decided(policy, pull, Trigger::Event, history);
                 let person = decided(policy, pull, Trigger::Manual, history);
-                assert_eq!(person, decided(policy, pull, Trigger::Comment, history));
+                let comment = decided(policy, pull, Trigger::Comment, history);
+                match person == comment || pull.state != "open" {
+                    true => assert_eq!(person, comment),
+                    false => assert_eq!(comment, "skip: comments do not ask for reviews of it (`trigger.on`)"),
+                }
                 let other = if person == event { String::new() } else { format!(" [{person}]") };
                 table.push_str(&format!("{name}: {event}{other}\n"));
             }

@@ -1,6 +1,6 @@
 //! A review on its way to the forge: what its commit says about it, and what publishing makes of its outcome.
 
-use super::{Outcome, Review};
+use super::{Outcome, Review, Unpublished};
 use crate::api::{Happening, Stage};
 use crate::forge::{Forge, ForgeError, Publication, PullRequest, Status, StatusState};
 use crate::report;
@@ -48,12 +48,19 @@ pub async fn finish(forge: &dyn Forge, posting: &Posting, capped: bool, review: 
                 ));
             }
             Err(error) => {
-                let how = review.outcome;
-                review.outcome = match error {
-                    ForgeError::RateLimited { .. } | ForgeError::Unavailable { .. } => Outcome::Deferred,
+                let (how, reason) = (review.outcome, review.reason.take());
+                review.outcome = match &error {
+                    ForgeError::RateLimited { until, .. } => {
+                        review.retry_at_ms = Some(until.as_millisecond());
+                        Outcome::Deferred
+                    }
+                    ForgeError::Unavailable { .. } => Outcome::Deferred,
                     _ => Outcome::Failed,
                 };
                 review.reason = Some(format!("{how}, but not published: {error}"));
+                if !capped {
+                    review.unpublished = Some(Unpublished { outcome: how, reason });
+                }
             }
         }
     }
@@ -116,6 +123,7 @@ mod tests {
                 ..Default::default()
             },
             retry_at_ms: None,
+            unpublished: None,
         };
         let shown: Vec<(StatusState, String)> = Outcome::ALL
             .into_iter()

@@ -3,10 +3,16 @@
 
 use std::collections::{HashMap, HashSet};
 
+use anyhow::Result;
+
 use super::ledger::{self, Answer, Entry, Heard, Known, Now, Report, Row, State, Texts};
-use super::{Coverage, FileCoverage, Outcome, Receipt, Review, Run, Setting, Stopped, answers, judge};
+use super::paths::PathRules;
+use super::skills::Skills;
+use super::{Coverage, FileCoverage, Outcome, Receipt, Review, Run, Setting, Stopped, Unpublished, answers, engine};
+use crate::config::Config;
 use crate::diff::Diff;
-use crate::finding::Finding;
+use crate::engine::EngineSpec;
+use crate::finding::{Finding, Severity};
 use crate::forge::{Forge, ForgeError, Mark, Permission, Thread};
 use crate::quantity::count;
 use crate::store::now_ms;
@@ -15,7 +21,25 @@ use crate::store::now_ms;
 pub(super) struct Looked {
     pub(super) diff: Diff,
     pub(super) to_the_end: bool,
-    pub(super) options: judge::Options,
+}
+
+/// What this review reports: of which engine, and from which severity on.
+pub(super) struct Bar<'a> {
+    engine: &'static str,
+    floor: Severity,
+    rules: PathRules,
+    skills: &'a Skills,
+}
+
+impl Bar<'_> {
+    pub(super) fn new<'a>(spec: &EngineSpec, config: &Config, skills: &'a Skills) -> Result<Bar<'a>> {
+        let (floor, rules) = (config.review.min_severity, PathRules::new(&config.paths)?);
+        Ok(Bar { engine: engine::name_of(spec).as_str(), floor, rules, skills })
+    }
+
+    fn floor(&self, finding: &Finding) -> Severity {
+        self.rules.floor(&finding.path).unwrap_or(self.floor).max(self.skills.floor(finding))
+    }
 }
 
 /// What is to be done once the review is published.
@@ -27,9 +51,10 @@ pub(super) struct Recalled {
 
 impl Run<'_> {
     /// Compares what was found with what was found before, and with what people have answered.
-    pub(super) async fn recall(&mut self) -> Result<(), Stopped> {
+    pub(super) async fn recall(&mut self, bar: &Bar<'_>) -> Result<(), Stopped> {
         let forge = self.request.pr.zip(self.setting.forge);
         if !matches!(self.review.outcome, Outcome::Reviewed | Outcome::Partial)
+            || self.request.dry_run
             || (forge.is_none() && self.setting.store.is_none())
         {
             return Ok(());
@@ -48,7 +73,10 @@ impl Run<'_> {
         let (base, head) = (self.review.receipt.base_sha.clone(), self.review.receipt.head_sha.clone());
         let (base, head) = (base.unwrap_or_default(), head.unwrap_or_default());
         let mut findings = self.review.findings.clone();
-        add_restored(&mut findings, &known.rows, &self.review);
+        add_restored(&mut findings, &known.rows, &self.review, bar);
+        // Should the forge give no answer the review waits for it, and is not made again.
+        let (outcome, reason) = (self.review.outcome, self.review.reason.clone());
+        self.review.unpublished = forge.is_some().then_some(Unpublished { outcome, reason });
         let threads = match forge {
             Some((number, forge)) if !(findings.is_empty() && known.rows.is_empty()) => {
                 self.conversation(forge, number).await?
@@ -64,22 +92,22 @@ impl Run<'_> {
         let paths =
             findings.iter().chain(known.rows.iter().map(|row| &row.finding)).map(|finding| finding.path.as_str());
         let texts = looked.as_ref().map(|looked| Texts::of(&looked.diff, paths)).unwrap_or_default();
-        let floor = self.setting.config.review.min_severity;
         let receipt = &mut self.review.receipt;
         let now = Now {
             project: &project,
             pull,
-            engine: receipt.engine.as_ref().map_or("", |engine| engine.name.as_str()),
+            engine: bar.engine,
             report: Report { job: self.review.job.clone(), base, head, at_ms: now_ms() },
             files: &receipt.files,
             texts: &texts,
-            to_the_end: looked.as_ref().is_none_or(|looked| looked.to_the_end),
-            floor: &|path| looked.as_ref().map_or(floor, |looked| looked.options.floor_of(path)),
+            to_the_end: looked.as_ref().is_some_and(|looked| looked.to_the_end),
+            floor: &|finding| bar.floor(finding),
         };
         let decided = ledger::decide(known, findings, &answers, &now);
         let marks = marks(&decided.rows, threads, &texts);
         (receipt.dismissed, receipt.fixed) = (decided.dismissed, decided.fixed);
         self.review.findings = decided.findings;
+        self.review.unpublished = None;
         self.recalled = Some(Recalled { changed: decided.changed, marks });
         Ok(())
     }
@@ -129,22 +157,21 @@ impl Run<'_> {
 }
 
 /// What earlier reviews have reported of what is not read again, and have not shown: it may have been restored meanwhile.
-fn add_restored(findings: &mut Vec<Finding>, rows: &[Row], review: &Review) {
-    let Receipt { base_sha, head_sha, files, engine, reviewed_by, .. } = &review.receipt;
+fn add_restored(findings: &mut Vec<Finding>, rows: &[Row], review: &Review, bar: &Bar<'_>) {
+    let Receipt { base_sha, head_sha, files, reviewed_by, .. } = &review.receipt;
     let shown: HashSet<String> = findings.iter().map(|finding| finding.fingerprint.clone()).collect();
     let is_known = |row: &Row| {
         let of_file =
             |file: &FileCoverage| file.path == row.finding.path && matches!(file.coverage, Coverage::Known { .. });
         // Another engine's findings are not carried over.
-        row.state == State::Open
-            && engine.as_ref().is_none_or(|engine| engine.name == row.engine)
-            && files.iter().any(of_file)
+        row.state == State::Open && row.engine == bar.engine && files.iter().any(of_file)
     };
     let is_of_this_change = |row: &Row| {
         reviewed_by.is_some() && Some(&row.last.base) == base_sha.as_ref() && Some(&row.last.head) == head_sha.as_ref()
     };
     let reported = rows.iter().filter(|row| is_known(row) || is_of_this_change(row));
-    for row in reported.filter(|row| !shown.contains(&row.fingerprint)) {
+    let wanted = |row: &&Row| !shown.contains(&row.fingerprint) && row.finding.severity >= bar.floor(&row.finding);
+    for row in reported.filter(wanted) {
         let mut finding = row.finding.clone();
         if Some(&row.last.head) != head_sha.as_ref() {
             // Where its lines are by now nobody has looked; better none than others.

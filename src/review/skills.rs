@@ -108,7 +108,7 @@ impl Skills {
         notes
     }
 
-    fn floor(&self, finding: &Finding) -> Severity {
+    pub(super) fn floor(&self, finding: &Finding) -> Severity {
         let about = self.chosen.iter().filter(|chosen| {
             let categories = &chosen.skill.categories;
             chosen.is_about(&finding.path) && (categories.is_empty() || categories.contains(&finding.category))

@@ -86,6 +86,16 @@ pub struct Review {
     /// When a deferred review may go on, in milliseconds since 1970, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at_ms: Option<i64>,
+    /// The review itself came to an end, and could not be published: it is not made again for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpublished: Option<Unpublished>,
+}
+
+/// How a review stands that only has to be published yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unpublished {
+    pub outcome: Outcome,
+    pub reason: Option<String>,
 }
 
 /// What proves a review.

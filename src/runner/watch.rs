@@ -4,7 +4,7 @@
 //! [`decide`] and [`commands`] are pure; [`Look`](store::Look)s are written down in one transaction with their jobs
 //! ([`crate::store`]). Whether a draft, a bot or a label is a reason not to review is decided in the job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,6 +183,7 @@ async fn pulls(shared: &Shared, eye: &Eye, forge: &dyn Forge, etag: Option<&str>
 /// Reads what was said since the last time, and does what it asks for.
 async fn comments(shared: &Shared, eye: &Eye, forge: &dyn Forge) -> Result<()> {
     let Some(command) = &eye.command else { return Ok(()) };
+    let mut permissions: HashMap<String, Permission> = HashMap::new();
     for watched in shared.store.watched(&eye.watch).await? {
         if !watched.key.open || watched.updated_ms <= watched.read_ms {
             continue;
@@ -201,7 +202,14 @@ async fn comments(shared: &Shared, eye: &Eye, forge: &dyn Forge) -> Result<()> {
         let mut asks = Vec::new();
         let mut marks = Vec::new();
         for (comment, full) in commands(command, &watched, &said) {
-            let may = forge.permission(&comment.author).await? >= Permission::Write;
+            let may = match permissions.get(&comment.author) {
+                Some(permission) => *permission,
+                None => {
+                    let permission = permission(forge, &comment.author).await?;
+                    permissions.insert(comment.author.clone(), permission);
+                    permission
+                }
+            } >= Permission::Write;
             let who = plain::one_line(&comment.author, 100);
             if may {
                 tracing::info!("`{who}` asks for a review of pull request {number}");
@@ -225,6 +233,19 @@ async fn comments(shared: &Shared, eye: &Eye, forge: &dyn Forge) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the author of a comment may do; nothing where that cannot be found out. Nobody's comment ends the watch.
+async fn permission(forge: &dyn Forge, login: &str) -> Result<Permission> {
+    match forge.permission(login).await {
+        Err(error @ (ForgeError::RateLimited { .. } | ForgeError::Unavailable { .. })) => Err(error.into()),
+        Err(error) => {
+            let who = plain::one_line(login, 100);
+            tracing::warn!("what `{who}` may do could not be found out, so it counts as nothing: {error}");
+            Ok(Permission::None)
+        }
+        Ok(permission) => Ok(permission),
+    }
 }
 
 fn tell(shared: &Shared, changed: &Changed) {

@@ -306,5 +306,6 @@ fn failed(job: &Job, reason: &str) -> Review {
         findings: Vec::new(),
         receipt: review::Receipt::default(),
         retry_at_ms: None,
+        unpublished: None,
     }
 }

@@ -37,7 +37,11 @@ impl Store {
             let heads = connection
                 .prepare_cached(
                     "SELECT DISTINCT head FROM jobs WHERE pull = ?1 AND pull IS NOT NULL AND head IS NOT NULL
-                     AND state = 'ended' AND outcome IN ('reviewed', 'partial')",
+                     AND state = 'ended'
+                     AND (outcome = 'reviewed' OR outcome = 'partial' AND EXISTS (
+                         SELECT 1 FROM json_each(review, '$.receipt.files')
+                         WHERE json_extract(value, '$.coverage') IN ('seen', 'known')
+                     ))",
                 )?
                 .query_map([&pull], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;

@@ -117,27 +117,37 @@ impl Store {
         .await
     }
 
+    /// The review that this very job has made before, where it could not be published.
+    pub async fn unpublished(&self, id: &str) -> Result<Option<Earlier>> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let row = connection
+                .prepare_cached(
+                    "SELECT id, head, base, digest, review FROM jobs
+                     WHERE id = ?1 AND json_extract(review, '$.unpublished') IS NOT NULL
+                     AND head IS NOT NULL AND base IS NOT NULL AND digest IS NOT NULL",
+                )?
+                .query_row([&id], earlier_of_row)
+                .optional()?;
+            Ok(row.and_then(readable))
+        })
+        .await
+    }
+
     /// The newest reviews of a pull request (`owner/name#42`), newest first.
     pub async fn earlier(&self, pull: &str, limit: u32) -> Result<Vec<Earlier>> {
         let pull = pull.to_lowercase();
         self.run(move |connection| {
-            let rows: Vec<(String, String, String, String, String)> = connection
+            let rows: Vec<Row5> = connection
                 .prepare_cached(
                     "SELECT id, head, base, digest, review FROM jobs
                      WHERE pull = ?1 AND pull IS NOT NULL AND state = 'ended' AND outcome IN ('reviewed', 'partial')
                      AND head IS NOT NULL AND base IS NOT NULL AND digest IS NOT NULL AND review IS NOT NULL
                      ORDER BY ended_ms DESC LIMIT ?2",
                 )?
-                .query_map(params![pull, limit], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                })?
+                .query_map(params![pull, limit], earlier_of_row)?
                 .collect::<rusqlite::Result<_>>()?;
-            rows.into_iter()
-                .map(|(job, head, base, digest, review)| {
-                    let review = serde_json::from_str(&review).context("a stored review cannot be read")?;
-                    Ok(Earlier { job, head, base, digest, review })
-                })
-                .collect()
+            Ok(rows.into_iter().filter_map(readable).collect())
         })
         .await
     }
@@ -240,6 +250,24 @@ impl Store {
                 .collect()
         })
         .await
+    }
+}
+
+/// Job, head, base, digest and the review as JSON.
+type Row5 = [String; 5];
+
+fn earlier_of_row(row: &Row<'_>) -> rusqlite::Result<Row5> {
+    Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?])
+}
+
+/// One that cannot be read is no reason to review nothing any more.
+fn readable([job, head, base, digest, review]: Row5) -> Option<Earlier> {
+    match serde_json::from_str(&review) {
+        Ok(review) => Some(Earlier { job, head, base, digest, review }),
+        Err(error) => {
+            tracing::warn!("the stored review of job {job} cannot be read, ignoring it: {error}");
+            None
+        }
     }
 }
 

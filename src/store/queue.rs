@@ -144,7 +144,8 @@ impl Store {
                 .query_row(
                     "SELECT 1 FROM jobs
                      WHERE pull = (SELECT pull FROM jobs WHERE id = ?1) AND pull IS NOT NULL AND id != ?1 AND head = ?2
-                     AND (state != 'ended' AND cancelled = 0 OR outcome IN ('reviewed', 'partial', 'skipped'))",
+                     AND (state != 'ended' AND cancelled = 0 OR outcome IN ('reviewed', 'partial', 'skipped'))
+                     AND json_extract(request, '$.dry_run') IS NULL",
                     [&id, &head],
                     |_| Ok(()),
                 )
@@ -479,6 +480,7 @@ mod tests {
             findings: Vec::new(),
             receipt: Default::default(),
             retry_at_ms: None,
+            unpublished: None,
         }
     }
 

@@ -201,6 +201,7 @@ fn check_some(
         findings: judged.findings,
         receipt: Receipt { head_sha: Some("4ead".into()), ..Receipt::default() },
         retry_at_ms: None,
+        unpublished: None,
     };
     let mut unjudged = review.clone();
     for finding in &mut unjudged.findings {

@@ -35,6 +35,7 @@ async fn two_jobs(place: &Place) -> (String, String) {
         findings: vec![],
         receipt: Default::default(),
         retry_at_ms: None,
+        unpublished: None,
     };
     store.finish(&skipped, review).await.unwrap();
     let waiting = store.accept(ask("acme/web", Trigger::Comment)).await.unwrap().job.id;

@@ -53,6 +53,7 @@ pub fn review(pull: &PullRequest, findings: Vec<Finding>) -> Review {
         findings,
         receipt: Receipt { head_sha: Some(pull.head_sha.clone()), ..Default::default() },
         retry_at_ms: None,
+        unpublished: None,
     }
 }
 

@@ -63,6 +63,11 @@ pub async fn review(
         let Some(Trouble::Lost(why)) = look.trouble else { return look.in_session(Some(used)) };
         let spent = look.used();
         budget -= spent.cost_usd.unwrap_or(0.0);
+        if budget <= 0.0 {
+            let why =
+                format!("the conversation of the earlier review {why}, and nothing is left of the budget for another");
+            return Err(also_used(EngineError::failed(why), spent));
+        }
         lost = Some((why, spent));
     }
     let mut fresh = None;

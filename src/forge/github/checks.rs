@@ -158,13 +158,14 @@ fn is_said(runs: &[Run], job: Option<&str>) -> bool {
     runs.first().is_some_and(|run| run.is_completed() && job.is_some_and(|job| run.is_of(job)))
 }
 
-/// `None` while it is under way. A quota, a file that nobody saw and a change that was not to be reviewed are neither
-/// good nor bad.
+/// `None` while it is under way. A quota and a file that nobody saw are no fault of the change, but a check that is
+/// required must not let them pass, as `neutral` would.
 fn conclusion(state: StatusState) -> Option<&'static str> {
     match state {
         StatusState::Pending => None,
         StatusState::Success => Some("success"),
-        StatusState::Skipped | StatusState::Unfinished => Some("neutral"),
+        StatusState::Skipped => Some("neutral"),
+        StatusState::Unfinished => Some("action_required"),
         StatusState::Error => Some("failure"),
         StatusState::Cancelled => Some("cancelled"),
     }

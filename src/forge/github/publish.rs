@@ -404,6 +404,7 @@ mod tests {
             findings,
             receipt: Receipt { head_sha: Some("a".repeat(40)), ..Default::default() },
             retry_at_ms: None,
+            unpublished: None,
         }
     }
 
