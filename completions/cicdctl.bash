@@ -2113,7 +2113,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__review)
-            opts="-q -v -h --pr --staged --base --repo --path --agent --engine --skill --format --schema --fail-on --no-wait --dry-run --post --full --local --unsandboxed --json --quiet --verbose --color --config --user --help"
+            opts="-q -v -h --pr --staged --base --repo --path --agent --engine --skill --format --schema --fail-on --no-wait --dry-run --post --no-post --full --local --unsandboxed --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -253,6 +253,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l schema -d 'Pr
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l no-wait -d 'Print the job and do not wait for its end'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l dry-run -d 'Show what would be reviewed, and call no engine'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l post -d 'Publish the review of the pull request at GitHub'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l no-post -d 'Publish nothing, whatever the configuration says'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l full -d 'Review all of the change anew, whatever was reviewed before'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l local -d 'Review in this process, without the runner'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l unsandboxed -d 'Go on where the engine\'s sandbox cannot be had; the receipt says so'
@@ -339,7 +340,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and not __fish_seen_subcommand_from list show dismiss restore help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l repo -d 'Only those of this project at the forge' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l path -d 'Only those of this working copy, and of its project at the forge where an agent has it' -r -F
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l pr -d 'Only those of this pull request' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l pr -d 'Only those of this pull request; what is dismissed or restored is so in the whole project' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -l state -d 'Which of them' -r -f -a "open\t'Reported, and nothing came of it yet'
 fixed\t'No longer reported by a review that looked'
 dismissed\t'Not shown again unless their lines change'
@@ -355,7 +356,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l repo -d 'Only those of this project at the forge' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l path -d 'Only those of this working copy, and of its project at the forge where an agent has it' -r -F
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l pr -d 'Only those of this pull request' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l pr -d 'Only those of this pull request; what is dismissed or restored is so in the whole project' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from show" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -368,7 +369,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l reason -d 'Why, for whoever asks later' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l repo -d 'Only those of this project at the forge' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l path -d 'Only those of this working copy, and of its project at the forge where an agent has it' -r -F
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l pr -d 'Only those of this pull request' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l pr -d 'Only those of this pull request; what is dismissed or restored is so in the whole project' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -380,7 +381,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from dismiss" -s h -l help -d 'Print help'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l repo -d 'Only those of this project at the forge' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l path -d 'Only those of this working copy, and of its project at the forge where an agent has it' -r -F
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l pr -d 'Only those of this pull request' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l pr -d 'Only those of this pull request; what is dismissed or restored is so in the whole project' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand finding; and __fish_seen_subcommand_from restore" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"

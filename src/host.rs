@@ -199,14 +199,21 @@ impl Host {
 
     pub fn agents(&self, config: &Config) -> Result<Vec<Agent>> {
         let mut agents = Vec::new();
-        for file in files::names(&self.paths.agents_dir())? {
-            let Some(name) = file.strip_suffix(".toml") else { continue };
-            let path = self.paths.agents_dir().join(&file);
-            let name: AgentName =
-                name.parse().map_err(|problem| Fail::configuration(format!("`{}`: {problem}", path.display())))?;
-            agents.extend(self.agent(&name, config)?);
+        for name in self.agent_names()? {
+            agents.extend(self.agent(&name?, config)?);
         }
         Ok(agents)
+    }
+
+    /// Those that have a file, whatever is in it.
+    pub fn agent_names(&self) -> Result<Vec<Result<AgentName>>> {
+        let files = files::names(&self.paths.agents_dir())?;
+        let names = files.iter().filter_map(|file| {
+            let path = self.paths.agents_dir().join(file);
+            let wrong = |problem| Fail::configuration(format!("`{}`: {problem}", path.display())).into();
+            Some(file.strip_suffix(".toml")?.parse().map_err(wrong))
+        });
+        Ok(names.collect())
     }
 
     pub fn agent(&self, name: &AgentName, config: &Config) -> Result<Option<Agent>> {

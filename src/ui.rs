@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Result, bail};
 
 use crate::error::Fail;
+use crate::plain;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum ColorChoice {
@@ -95,23 +96,23 @@ impl Ui {
     /// What was done or is going on: to stderr, unless `--quiet`.
     pub fn say(&self, text: &str) {
         if !self.quiet {
-            self.stderr_line(text);
+            self.stderr_line(&printable(text));
         }
     }
 
     /// Only with `--verbose`.
     pub fn detail(&self, text: &str) {
         if self.verbose && !self.quiet {
-            self.stderr_line(&self.paint_stderr(text, dim()));
+            self.stderr_line(&self.paint_stderr(&printable(text), dim()));
         }
     }
 
     pub fn warn(&self, text: &str) {
-        self.stderr_line(&format!("{} {text}", self.paint_stderr("warning:", yellow().bold())));
+        self.stderr_line(&format!("{} {}", self.paint_stderr("warning:", yellow().bold()), printable(text)));
     }
 
     pub fn error(&self, error: &anyhow::Error) {
-        let text = crate::error::describe(error);
+        let text = printable(&crate::error::describe(error));
         let text = text.strip_prefix("error:").unwrap_or(&text);
         self.stderr_line(&format!("{}{text}", self.paint_stderr("error:", red().bold())));
     }
@@ -143,6 +144,11 @@ impl Ui {
         // Nobody is left to tell when stderr is gone.
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
+}
+
+/// Line by line without what would act on a terminal: names of files and answers of others are in these texts.
+fn printable(text: &str) -> String {
+    text.split('\n').map(plain::visible).collect::<Vec<_>>().join("\n")
 }
 
 fn paint(text: &str, style: Style, color: bool) -> String {

@@ -66,7 +66,7 @@ pub struct ScopeArgs {
     /// Only those of this working copy, and of its project at the forge where an agent has it
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
-    /// Only those of this pull request
+    /// Only those of this pull request; what is dismissed or restored is so in the whole project
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pr: Option<u64>,
 }
@@ -132,11 +132,20 @@ pub async fn run(command: Command, host: &Host) -> Result<Exit> {
 }
 
 async fn settle(ids: &[String], scope: ScopeArgs, dismissal: Option<Dismissal>, host: &Host) -> Result<()> {
+    let named = scope.repo.as_ref().map(drop).or(scope.path.as_ref().map(drop));
     let (store, rows) = found(ids, scope, host).await?;
     let mut names: Vec<String> = rows.iter().map(|row| row.fingerprint.clone()).collect();
     names.dedup();
     let mut projects: Vec<String> = rows.into_iter().map(|row| row.project).collect();
+    projects.sort();
     projects.dedup();
+    if named.is_none() && projects.len() > 1 {
+        let projects: Vec<String> = projects.iter().map(|project| format!("`{}`", plain::visible(project))).collect();
+        bail!(
+            Fail::new(format!("this is known in {}", count(projects.len(), "project")))
+                .hint(format!("name one by `--repo` or `--path`: {}", quantity::list(&projects, MAX_NAMED)))
+        );
+    }
     // A dismissal holds for the whole project, whichever pull request was named to find it.
     let wanted = Wanted { projects: Some(projects), ..Wanted::default() };
     let verb = if dismissal.is_some() { "dismissed" } else { "restored" };

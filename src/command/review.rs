@@ -86,6 +86,9 @@ pub struct Args {
     /// twice changes nothing. `[review] post = true` makes it the rule.
     #[arg(long, requires = "pr")]
     post: bool,
+    /// Publish nothing, whatever the configuration says
+    #[arg(long, requires = "pr", conflicts_with = "post")]
+    no_post: bool,
     /// Review all of the change anew, whatever was reviewed before
     #[arg(long)]
     full: bool,
@@ -166,7 +169,7 @@ fn request(args: &Args) -> Result<ReviewRequest> {
         skills: args.skills.clone(),
         unsandboxed: args.unsandboxed,
         dry_run: args.dry_run,
-        post: args.post.then_some(true),
+        post: (args.post || args.no_post).then_some(args.post),
         full: args.full,
         trigger: Trigger::Manual,
     };

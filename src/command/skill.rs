@@ -184,10 +184,14 @@ fn missing(catalog: &Catalog, whose: &str, names: &[String]) -> Vec<Fail> {
         .collect()
 }
 
+/// Largest file that is looked at, in bytes; far smaller ones are skills.
+const MAX_FILE: u64 = 1 << 20;
+
 fn check_files(host: &Host, files: &[PathBuf]) -> Result<Exit> {
     let mut fails = Vec::new();
     for path in files {
-        let text = files::read(path)?.with_context(|| format!("there is no file `{}`", path.display()))?;
+        let text =
+            files::read_untrusted(path, MAX_FILE)?.with_context(|| format!("there is no file `{}`", path.display()))?;
         let name = name_of(path)?;
         let problems = skill::parse(&name, &text).err().unwrap_or_default();
         fails.extend(problems.iter().map(|problem| problem.fail(path)));

@@ -9,12 +9,13 @@ use super::cost::{self, Today};
 use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::api::{Job, JobState};
-use crate::config::{Agent, Size};
+use crate::config::{Agent, Config, Size};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::journal;
+use crate::plain;
 use crate::quantity;
-use crate::review::Outcome;
+use crate::review::{self, Outcome};
 use crate::store::{self, Store, Watch, WatchState, now_ms};
 use crate::systemd::{self, Linger, Manager, UnitState};
 use crate::ui::{Ui, bold, dim, green, red, yellow};
@@ -33,6 +34,9 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Status {
     version: &'static str,
+    /// What could not be looked at, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
     user: String,
     systemd: Option<String>,
     runner: Unit,
@@ -127,38 +131,57 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     } else {
         host.ui.data(&show(&status, &host.ui))?;
     }
-    Ok(Exit::Done)
+    Ok(if status.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 async fn gather(args: &Args, host: &Host) -> Result<Status> {
-    let config = host.config()?;
     let only: Option<AgentName> = args.name.as_ref().map(|name| name.parse().map_err(Fail::usage)).transpose()?;
-    let agents = match &only {
-        Some(name) => vec![host.known_agent(name, &config)?],
-        None => host.agents(&config)?,
-    };
+    // What is wrong is what this command is asked about: it is told, and all else is shown.
+    let mut problems = Vec::new();
+    let config = told(host.config(), &mut problems).unwrap_or_default();
+    let mut agents: Vec<(AgentName, Option<Agent>)> = Vec::new();
+    match &only {
+        Some(name) if !host.paths.agent_file(name).exists() => {
+            host.known_agent(name, &config)?;
+        }
+        Some(name) => agents.push((name.clone(), told(host.agent(name, &config), &mut problems).flatten())),
+        None => {
+            for name in host.agent_names()? {
+                let Some(name) = told(name, &mut problems) else { continue };
+                let agent = told(host.agent(&name, &config), &mut problems).flatten();
+                agents.push((name, agent));
+            }
+        }
+    }
     let manager = match host.manager().await {
         Ok(manager) => manager,
         // A runner in the foreground has its socket and its store all the same.
-        Err(error) if host.paths.runner_socket().exists() => return in_foreground(host, only, &error).await,
-        Err(error) => return Err(error),
+        Err(error) if host.paths.runner_socket().exists() => {
+            return in_foreground(host, &config, only, &error, problems).await;
+        }
+        Err(error) => return Err(problems.into_iter().next().unwrap_or(error)),
     };
     let controllers = controllers(&manager).await;
     let runner = unit(&manager, "runner".into(), RUNNER_SERVICE, RUNNER_SOCKET, &controllers);
-    let others = agents.iter().map(|agent| async {
-        let mut found =
-            unit(&manager, agent.name.to_string(), &agent.name.service(), &agent.name.socket(), &controllers).await?;
-        found.socket_path = host.paths.agent_socket(&agent.name).display().to_string();
-        found.project = agent.path.as_ref().map(|path| path.display().to_string()).or_else(|| agent.repo.clone());
-        found.watch = watch_of(host, agent).await?;
+    let (manager, controllers) = (&manager, &controllers);
+    let others = agents.iter().map(|(name, agent)| async move {
+        let mut found = unit(manager, name.to_string(), &name.service(), &name.socket(), controllers).await?;
+        found.socket_path = host.paths.agent_socket(name).display().to_string();
+        if let Some(agent) = agent {
+            let path = agent.path.as_ref().map(|path| plain::visible(&path.display().to_string()));
+            found.project = path.or_else(|| agent.repo.clone());
+            // A store that cannot be read is told of once, below.
+            found.watch = watch_of(host, agent).await.ok().flatten();
+        }
         anyhow::Ok(found)
     });
     let (runner, agents, version) = tokio::join!(runner, futures_util::future::try_join_all(others), manager.version());
     let mut runner = runner?;
     runner.socket_path = host.paths.runner_socket().display().to_string();
-    let (queue, last, money) = work(host, only).await?;
+    let (queue, last, money) = told(work(host, &config, only).await, &mut problems).unwrap_or_default();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
+        problems: problems.iter().map(review::reason).collect(),
         user: host.user.clone(),
         systemd: version.ok(),
         runner,
@@ -170,29 +193,41 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
             linger: systemd::linger(&host.user) == Linger::On,
             bus: host.paths.runtime_dir.join("bus").exists(),
             journal_readable: journal::is_readable(host.uid),
-            controllers,
+            controllers: controllers.clone(),
             uncaged: None,
         },
     })
 }
 
+/// The value, or nothing and one problem more.
+fn told<T>(found: Result<T>, problems: &mut Vec<anyhow::Error>) -> Option<T> {
+    found.map_err(|error| problems.push(error)).ok()
+}
+
 /// The queue, the newest jobs and the money of today, from the store.
-async fn work(host: &Host, only: Option<AgentName>) -> Result<(Queue, Vec<Job>, Option<Today>)> {
+async fn work(host: &Host, config: &Config, only: Option<AgentName>) -> Result<(Queue, Vec<Job>, Option<Today>)> {
     if !host.paths.store().exists() {
         return Ok((Queue::default(), Vec::new(), None));
     }
     let store = Store::open(&host.paths.store())?;
     let store::Queue { queued, running, oldest_queued_ms } = store.queue(only.clone()).await?;
-    let money = cost::today(&store, &host.config()?.budget, &Zoned::now()).await?;
+    let money = cost::today(&store, &config.budget, &Zoned::now()).await?;
     Ok((Queue { queued, running, oldest_queued_ms }, store.jobs(only, 5).await?, money))
 }
 
 /// The status where no user manager is: a runner that somebody started by hand.
-async fn in_foreground(host: &Host, only: Option<AgentName>, error: &anyhow::Error) -> Result<Status> {
+async fn in_foreground(
+    host: &Host,
+    config: &Config,
+    only: Option<AgentName>,
+    error: &anyhow::Error,
+    mut problems: Vec<anyhow::Error>,
+) -> Result<Status> {
     let answers = Client::new(host.paths.runner_socket()).info().await.is_ok();
-    let (queue, last, money) = work(host, only).await?;
+    let (queue, last, money) = told(work(host, config, only).await, &mut problems).unwrap_or_default();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
+        problems: problems.iter().map(review::reason).collect(),
         user: host.user.clone(),
         systemd: None,
         runner: Unit {
@@ -342,12 +377,14 @@ fn show(status: &Status, ui: &Ui) -> String {
 
 /// What needs somebody's attention, each with its remedy.
 fn trouble(status: &Status) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = status.problems.iter().map(|problem| plain::one_line(problem, 1000)).collect();
     if status.runner.word == "absent" {
-        return vec!["cicdctl is not set up for this user; `cicdctl init` does it".into()];
+        lines.push("cicdctl is not set up for this user; `cicdctl init` does it".into());
+        return lines;
     }
     if let Some(why) = &status.host.uncaged {
-        return vec![format!("engines are not caged, and nothing restarts the runner: {why}")];
+        lines.push(format!("engines are not caged, and nothing restarts the runner: {why}"));
+        return lines;
     }
     lines.extend(status.money.iter().flat_map(|money| money.trouble(&TimeZone::system())));
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
@@ -482,8 +519,10 @@ pub fn job_line(job: &Job, ui: &Ui) -> String {
     let when = quantity::duration(since(job.ended_ms.unwrap_or(job.created_ms)));
     let reason =
         job.reason.as_ref().map_or(String::new(), |reason| format!(": {}", reason.lines().next().unwrap_or_default()));
-    let shown: String =
-        format!("{}{reason}", job.request.subject()).chars().take(ui.width().saturating_sub(60).max(40)).collect();
+    let waits = job.not_before_ms.filter(|until| job.state == JobState::Queued && *until > now_ms() + 60_000);
+    let waits = waits.map_or(String::new(), |until| format!(" (not before {})", quantity::time(until)));
+    let shown = plain::visible(&format!("{}{waits}{reason}", job.request.subject()));
+    let shown = plain::cut(&shown, ui.width().saturating_sub(60).max(40));
     format!("{} {} {owner:12} {when:>11} ago  {shown}", &job.id, ui.paint(&format!("{word:10}"), style))
 }
 

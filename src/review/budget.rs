@@ -118,20 +118,22 @@ impl<'a> Run<'a> {
     /// The review ends here, as a cap does not allow it.
     pub(super) fn refuse(&mut self, Capped { cap, settles }: Capped) {
         let now = Zoned::now();
-        let again = room_again(cap.scope, &now).filter(|_| !settles);
+        let again = room_again(cap.scope, &now).filter(|_| !settles && !forbids(&cap));
         let mut reason = match settles {
             true => format!("{} is reserved by reviews under way ({})", self.name(&cap), stands(&cap)),
             false if cap.left() > Usd::ZERO => {
                 format!("{} leaves too little for a review ({} of it)", self.name(&cap), cap.left())
             }
+            false if forbids(&cap) => format!("{} allows no review that costs", self.name(&cap)),
             false => format!("{} is spent ({})", self.name(&cap), stands(&cap)),
         };
         if let Some(again) = &again {
             reason = format!("{reason}; it has room again at {}", moment(again));
         } else if !settles {
-            reason = format!("{reason}; `[budget] pull` in config.toml or the agent's file says how much it is");
+            let key = key(cap.scope);
+            reason = format!("{reason}; `[budget] {key}` in config.toml or the agent's file says how much it is");
         }
-        let waits = settles || !matches!(cap.scope, Scope::Pull | Scope::Project);
+        let waits = settles || !forbids(&cap) && !matches!(cap.scope, Scope::Pull | Scope::Project);
         self.review.outcome = if waits { Outcome::Deferred } else { Outcome::Partial };
         self.review.retry_at_ms = again.filter(|_| waits).map(|again| again.timestamp().as_millisecond());
         not_seen(&mut self.review.receipt, &reason);
@@ -169,6 +171,20 @@ impl<'a> Run<'a> {
     fn name(&self, balance: &Balance) -> String {
         let agent = self.setting.config.budget.agent.as_ref().map(|agent| agent.name.as_str());
         format!("the cap of {} {}", balance.cap, scope_name(balance.scope, agent.unwrap_or_default()))
+    }
+}
+
+/// No time gives this cap room.
+fn forbids(cap: &Balance) -> bool {
+    cap.cap < LEAST
+}
+
+fn key(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Pull => "pull",
+        Scope::Project => "project",
+        Scope::Day | Scope::AgentDay => "day",
+        Scope::Month | Scope::AgentMonth => "month",
     }
 }
 

@@ -101,6 +101,16 @@ impl Store {
         answer.await.map_err(|_| anyhow!("the store has ended"))?
     }
 
+    /// Whether the file is sound (SQLite's `quick_check`).
+    pub async fn check(&self) -> Result<()> {
+        self.run(|connection| {
+            let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            anyhow::ensure!(found == "ok", "the store is damaged: {found}");
+            Ok(())
+        })
+        .await
+    }
+
     pub async fn job(&self, id: &str) -> Result<Option<Job>> {
         let id = id.to_owned();
         self.run(move |connection| {

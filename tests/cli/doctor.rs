@@ -21,8 +21,51 @@ fn as_json_it_has_a_code_for_each_check() {
     let verdicts: Vec<_> = checks.as_array().unwrap().iter().map(|check| (&check["code"], &check["verdict"])).collect();
     assert_eq!(
         serde_json::json!(verdicts),
-        serde_json::json!([["config", "ok"], ["bus", "failure"], ["engine", "ok"], ["skills", "ok"], ["forge", "ok"]])
+        serde_json::json!([
+            ["config", "ok"],
+            ["bus", "failure"],
+            ["store", "ok"],
+            ["engine", "ok"],
+            ["skills", "ok"],
+            ["forge", "ok"]
+        ])
     );
+}
+
+/// Defaults would name another forge than the one that the token is for.
+#[test]
+fn a_wrong_configuration_has_nothing_checked_by_defaults() {
+    let place = Place::new();
+    place.write("home/.config/cicd-toolkit/config.toml", "[trigger]\nonn = 1\n");
+    place.write("home/.config/cicd-toolkit/credentials/github-token", "ghp_x\n");
+    let mut ran = place.run("doctor --json -q").status(1);
+    let checks: serde_json::Value = serde_json::from_str(&ran.take_stdout()).unwrap();
+    for code in ["engine", "skills", "forge"] {
+        let check = checks.as_array().unwrap().iter().find(|check| check["code"] == code).unwrap();
+        assert_eq!(
+            (&check["verdict"], &check["found"]),
+            (&"warning".into(), &"not checked, as the configuration is wrong".into())
+        );
+    }
+}
+
+#[test]
+fn a_store_that_is_damaged_or_newer_is_found() {
+    let place = Place::new();
+    let store = "home/.local/state/cicd-toolkit/store.db";
+    place.write(
+        store,
+        "no database, but as long as the head of one has to be: 100 bytes at the least of what nobody knows\n",
+    );
+    let found = |place: &Place| {
+        let mut ran = place.run("doctor --json -q").status(1);
+        let checks: serde_json::Value = serde_json::from_str(&ran.take_stdout()).unwrap();
+        checks.as_array().unwrap().iter().find(|check| check["code"] == "store").unwrap().clone()
+    };
+    let damaged = found(&place);
+    assert_eq!(damaged["verdict"], "failure");
+    assert!(damaged["found"].as_str().unwrap().contains("file is not a database"), "{damaged}");
+    assert!(damaged["remedy"].as_str().unwrap().contains("store.db"), "{damaged}");
 }
 
 #[test]

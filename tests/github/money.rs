@@ -83,32 +83,43 @@ async fn a_cap_of_a_pull_request_is_said_above_the_findings_and_goes_when_it_is_
 #[tokio::test]
 async fn a_spent_day_defers_until_midnight_and_says_so_where_nothing_stands_yet() {
     let mut world = world(&["cost 0.30"]).await;
-    world.config.budget.day = Cap(Some(Usd::ZERO));
+    world.config.budget.day = Cap(Some(Usd::cents(5)));
+    let never = world.review(ReviewRequest { post: Some(false), path: Some(world.work()), ..posted() }).await;
+    let reason = never.reason.unwrap();
+    assert_eq!((never.outcome, never.retry_at_ms), (Outcome::Partial, None), "{reason}");
+    assert!(reason.starts_with("the cap of $0.0500 a day ") && reason.contains("`[budget] day`"), "{reason}");
+    assert!(budgets(&world).is_empty());
+
+    world.config.budget.day = Cap(Some(Usd::cents(35)));
+    world.review(ReviewRequest { post: Some(false), path: Some(world.work()), ..posted() }).await;
+    world.push(SECOND);
     let review = world.post().await;
     assert_eq!(review.outcome, Outcome::Deferred);
     let reason = review.reason.as_ref().unwrap();
-    assert!(reason.starts_with("the cap of $0.00 a day is spent ($0.00 spent); it has room again at 20"), "{reason}");
+    let expected = "the cap of $0.35 a day leaves too little for a review ($0.0500 of it); it has room again at 20";
+    assert!(reason.starts_with(expected), "{reason}");
     let midnight = jiff::Zoned::now().tomorrow().unwrap().start_of_day().unwrap().timestamp().as_millisecond();
     assert_eq!(review.retry_at_ms, Some(midnight));
-    assert!(all_missed(&review, "the cap of $0.00 a day") && budgets(&world).is_empty());
+    assert!(all_missed(&review, "the cap of $0.35 a day") && budgets(&world).len() == 1);
     let (state, text) = world.statuses().pop().unwrap();
     assert_eq!(state, "pending");
-    assert!(text.starts_with("not reviewed yet (deferred): the cap of $0.00 a day is spent"), "{text}");
+    assert!(text.starts_with("not reviewed yet (deferred): the cap of $0.35 a day leaves too little"), "{text}");
     let said = summaries(&world);
     assert!(said.len() == 1 && said[0].contains("## Not reviewed yet (deferred)"), "{said:?}");
 
+    let spent = world.store.as_ref().unwrap().spending(0, 0).await.unwrap();
     // A dry run says how it stands, and neither posts nor reserves.
     world.config.budget.day = Cap::dollars(5);
     let request = ReviewRequest { dry_run: true, path: Some(world.work()), ..posted() };
     let dry = world.review(request).await;
     let notes = [
         "it may cost up to $2.00",
-        "the cap of $10.00 for one pull request: $10.00 left",
-        "the cap of $500.00 a month: $500.00 left",
-        "the cap of $5.00 a day: $5.00 left",
+        "the cap of $10.00 for one pull request: $9.70 left",
+        "the cap of $500.00 a month: $499.70 left",
+        "the cap of $5.00 a day: $4.70 left",
     ];
     assert_eq!((dry.outcome, dry.receipt.notes), (Outcome::Skipped, notes.map(str::to_owned).to_vec()));
-    assert_eq!(world.store.as_ref().unwrap().spending(0, 0).await.unwrap(), []);
+    assert_eq!(world.store.as_ref().unwrap().spending(0, 0).await.unwrap(), spent);
 
     assert_eq!(world.post().await.outcome, Outcome::Reviewed);
     let said = summaries(&world);

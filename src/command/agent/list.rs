@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::config::Agent;
 use crate::error::Exit;
 use crate::host::Host;
+use crate::plain;
 use crate::systemd::UnitState;
 
 /// List the agents
@@ -44,7 +45,12 @@ pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
     }
     let width = rows.iter().map(|row| row.agent.name.as_str().len()).max().unwrap_or(0);
     for row in &rows {
-        let project = row.agent.path.as_ref().map(|path| path.display().to_string()).or_else(|| row.agent.repo.clone());
+        let project = row
+            .agent
+            .path
+            .as_ref()
+            .map(|path| plain::visible(&path.display().to_string()))
+            .or_else(|| row.agent.repo.clone());
         let state = crate::command::status::word(row.service.as_ref(), row.socket.as_ref());
         host.ui.data(&format!("{:width$}  {state:10}  {}", row.agent.name, project.as_deref().unwrap_or("-")))?;
     }

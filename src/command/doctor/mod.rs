@@ -14,6 +14,7 @@ use crate::converge;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::journal;
+use crate::store::Store;
 use crate::systemd::{self, Linger, Manager};
 use crate::ui::{dim, green, red, yellow};
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
@@ -108,6 +109,12 @@ async fn checks(host: &Host) -> Vec<Check> {
             Config::default()
         }
     };
+    let agents = host.agents(&config).map(drop);
+    if let (true, Err(error)) = (checks.iter().all(|check| check.verdict == Verdict::Ok), &agents) {
+        checks.push(failure("config", format!("{error:#}"), "correct the file at the place named"));
+    }
+    // Defaults tell nothing of what is wanted; and the forge that they name is perhaps not that of the token.
+    let is_known = checks.iter().all(|check| check.verdict == Verdict::Ok);
     let manager = match host.manager().await {
         Ok(manager) => manager,
         Err(error) => {
@@ -116,9 +123,8 @@ async fn checks(host: &Host) -> Vec<Check> {
                 format!("{error:#}"),
                 format!("log in by ssh or on the console, or let root run `loginctl enable-linger {}`", host.user),
             ));
-            checks.push(engine(host, &config));
-            checks.push(skills(host, &config));
-            checks.extend(forge::checks(host, &config).await);
+            checks.push(store(host).await);
+            checks.extend(of_configuration(host, &config, is_known).await);
             return checks;
         }
     };
@@ -132,18 +138,54 @@ async fn checks(host: &Host) -> Vec<Check> {
             format!("`cicdctl init`, or as root `loginctl enable-linger {}`", host.user),
         ),
     });
-    checks.push(drift(host, &config));
+    checks.push(if is_known { drift(host, &config) } else { unknown("drift") });
     checks.push(units(host, &manager, &config).await);
     checks.push(socket(host).await);
     checks.push(delegation(&manager).await);
     checks.push(sandbox(host, &manager).await);
-    checks.push(engine(host, &config));
-    checks.push(skills(host, &config));
-    checks.extend(forge::checks(host, &config).await);
+    checks.push(store(host).await);
+    checks.extend(of_configuration(host, &config, is_known).await);
     checks.push(journal_check(host));
     checks.push(git());
     checks.push(disk(&host.paths.state_dir));
     checks
+}
+
+/// What the configuration names.
+async fn of_configuration(host: &Host, config: &Config, is_known: bool) -> Vec<Check> {
+    if !is_known {
+        return ["engine", "skills", "forge"].map(unknown).into();
+    }
+    let mut checks = vec![engine(host, config), skills(host, config)];
+    checks.extend(forge::checks(host, config).await);
+    checks
+}
+
+fn unknown(code: &'static str) -> Check {
+    warning(code, "not checked, as the configuration is wrong", "correct that first")
+}
+
+async fn store(host: &Host) -> Check {
+    let path = host.paths.store();
+    if !path.exists() {
+        return ok("store", "not there yet");
+    }
+    let found = match Store::open(&path) {
+        Ok(store) => store.check().await,
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(()) => ok("store", path.display().to_string()),
+        Err(error) => failure(
+            "store",
+            format!("{error:#}"),
+            format!(
+                "one of a newer cicdctl: install that again; a damaged one: stop the units and move `{}`, `-wal` and \
+                 `-shm` away (queue, findings and costs begin anew)",
+                path.display()
+            ),
+        ),
+    }
 }
 
 fn drift(host: &Host, config: &Config) -> Check {

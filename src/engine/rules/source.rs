@@ -706,8 +706,9 @@ fn char_literal(rest: &str) -> Option<usize> {
     let mut chars = rest.char_indices().skip(1);
     let (_, first) = chars.next()?;
     if first == '\\' {
-        let (escape, _) = chars.next()?;
-        return rest[escape + 1..].find('\'').map(|end| escape + 1 + end + 1);
+        let (escape, escaped) = chars.next()?;
+        let after = escape + escaped.len_utf8();
+        return rest[after..].find('\'').map(|end| after + end + 1);
     }
     chars.next().filter(|&(_, c)| c == '\'').map(|(at, _)| at + 1)
 }
@@ -722,6 +723,14 @@ mod tests {
         let head = format!("diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -0,0 +{start},{lines} @@\n");
         let mut diff = crate::diff::Diff::parse(format!("{head}{body}").as_bytes()).expect("a diff");
         diff.files.remove(0)
+    }
+
+    #[test]
+    fn a_character_that_is_escaped_may_be_any() {
+        assert_eq!(char_literal("'\\\u{200b}'x"), Some(6));
+        assert_eq!(char_literal("'\\n'"), Some(4));
+        assert_eq!(char_literal("'\\\u{200b}x"), None);
+        assert_eq!(char_literal("'a"), None);
     }
 
     fn parts(path: &str, text: &str) -> Vec<(String, String)> {
