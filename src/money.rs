@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::iter::Sum;
-use std::ops::Add;
+use std::ops::{Add, Mul};
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -47,6 +47,14 @@ impl Usd {
 
     pub fn saturating_sub(self, other: Usd) -> Usd {
         Usd(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Mul<u64> for Usd {
+    type Output = Usd;
+
+    fn mul(self, times: u64) -> Usd {
+        Usd(self.0.saturating_mul(times))
     }
 }
 

@@ -113,7 +113,12 @@ pub fn parse_repository(text: &str, host: &Config) -> Result<Config> {
     let RepositoryFile { trigger, paths: _, review } = from_toml(source)?;
     let mut over: toml::Table = from_toml(source)?;
     over.insert("review".into(), toml::Table::try_from(review)?.into());
-    let forks = over.get("trigger").and_then(|trigger| trigger.get("forks")).map(|_| trigger.forks);
+    let sets = |key: &str| over.get("trigger").is_some_and(|trigger| trigger.get(key).is_some());
+    if sets("command") {
+        let problem = "the host says it: comments are read before this file is";
+        bail!(at_key(source, "trigger.command", problem));
+    }
+    let forks = sets("forks").then_some(trigger.forks);
     let mut merged = toml::Table::try_from(host)?;
     overlay(&mut merged, over);
     let Config { review, mut trigger, paths, .. } = merged.try_into()?;
@@ -507,6 +512,7 @@ mod tests {
         let error = |text: &str| crate::error::describe(&parse_repository(text, &host).unwrap_err());
         for (text, expected) in [
             ("[engine.command]\nargv = [\"/bin/sh\"]\n", ".cicd-toolkit.toml:1:2: unknown field `engine`"),
+            ("[trigger]\ncommand = \"/ask\"\n", ".cicd-toolkit.toml:2: `trigger.command`: the host says it"),
             ("[job]\npass_environment = [\"HOME\"]\n", ".cicd-toolkit.toml:1:2: unknown field `job`"),
             ("[policy]\nfrom_repository = true\n", ".cicd-toolkit.toml:1:2: unknown field `policy`"),
             ("[review]\npost = true\n", ".cicd-toolkit.toml:2:1: unknown field `post`"),

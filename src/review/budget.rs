@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use super::{EngineUsed, Outcome, Run, Stopped, not_seen};
 use crate::cage::End;
 use crate::config::BudgetConfig;
+use crate::diff::Diff;
 use crate::engine::{EngineSpec, ErrorKind};
 use crate::error::Fail;
 use crate::money::{Balance, Cap, Scope, Usd};
@@ -47,14 +48,20 @@ pub(super) struct Capped {
 }
 
 impl<'a> Run<'a> {
-    /// Reserves what the engine may cost, and makes that its budget. `None` where a cap does not allow it: then the
+    /// Reserves what the engine may cost to read `diff`, and makes that its budget. `None` where a cap does not allow it: then the
     /// review says so.
-    pub(super) async fn reserve(&mut self, spec: &mut EngineSpec) -> Result<Option<Reservation<'a>>, Stopped> {
+    pub(super) async fn reserve(
+        &mut self,
+        spec: &mut EngineSpec,
+        diff: &Diff,
+    ) -> Result<Option<Reservation<'a>>, Stopped> {
         let EngineSpec::Claude(claude) = spec else { return Ok(Some(Reservation(None))) };
         let store = self.setting.store.context(
             Fail::new("the engine `claude` costs money, and there is no store to count it in")
                 .hint("`cicdctl init` makes one"),
         )?;
+        // Each call under way may be one answer beyond its share.
+        let calls = claude.calls_at_once(diff);
         let now = Zoned::now();
         let wanted = Usd::new(claude.max_budget_usd).context("its budget is no amount")?;
         let at_ms = now.timestamp().as_millisecond();
@@ -65,7 +72,7 @@ impl<'a> Run<'a> {
             payer: self.payer(),
             wanted,
             least: LEAST,
-            overshoot: OVERSHOOT,
+            overshoot: OVERSHOOT * calls as u64,
             at_ms,
             until_ms: at_ms.saturating_add(deadline).saturating_add(GRACE_MS),
         };

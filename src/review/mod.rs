@@ -381,7 +381,7 @@ impl Run<'_> {
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
         }
         // The last step before the engine: what goes wrong from here on is settled.
-        let Some(reserved) = self.reserve(&mut spec).await? else { return Ok(None) };
+        let Some(reserved) = self.reserve(&mut spec, &bundle.diff).await? else { return Ok(None) };
         let name = engine::name_of(&spec).as_str();
         (self.tell)(Happening::Stage { stage: Stage::Engine, detail: name.to_owned() });
         let input =

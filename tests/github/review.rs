@@ -291,6 +291,37 @@ async fn a_rate_limit_defers_at_the_start_and_at_the_end() {
 }
 
 #[tokio::test]
+async fn a_review_that_only_could_not_be_published_is_not_made_again() {
+    for (fault, outcome) in [
+        (Fault::new("POST", "/pulls/42/reviews", 403).header("retry-after", "60"), Outcome::Deferred),
+        (Fault::new("GET", "/pulls/42/comments", 403).header("retry-after", "60"), Outcome::Deferred),
+    ] {
+        let mut world = World::new().await.with_engine(
+            r#"echo called >>ROOT/calls; echo '{"findings": [{"path": "a.py", "start_line": 5, "severity": "high",
+            "category": "security", "title": "no check", "explanation": "It is off."}]}'"#,
+        );
+        let store = Store::open(&world.path("store.db")).unwrap();
+        world.store = Some(store.clone());
+        let request = ReviewRequest { path: Some(world.work()), ..posted() };
+        let ask = Ask { request, pull: Some(format!("{REPO}#42")), ..Ask::default() };
+        store.accept(ask).await.unwrap();
+        let job = store.claim(None).await.unwrap().unwrap();
+        world.fake.fault(fault);
+        let first = world.review_as(&job.id, job.request.clone()).await;
+        assert_eq!((first.outcome, first.findings.len()), (outcome, 1), "{:?}", first.reason);
+        assert!(first.retry_at_ms.is_some() && first.unpublished.is_some());
+        store.defer(&job.id, 1, first).await.unwrap();
+        store.claim(None).await.unwrap().unwrap();
+        let second = world.review_as(&job.id, job.request).await;
+        assert_eq!((second.outcome, &second.reason, &second.unpublished), (Outcome::Reviewed, &None, &None));
+        assert_eq!((second.findings.len(), second.receipt.seen()), (1, 1));
+        assert_eq!(world.fake.state().review_comments.len(), 1);
+        assert_eq!(std::fs::read_to_string(world.path("calls")).unwrap(), "called\n");
+        store.finish(&job.id, second).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_forge_in_trouble_defers_and_blames_nobody() {
     let world = World::new().await;
     for _ in 0..3 {

@@ -31,6 +31,7 @@ use super::redact::Redactor;
 use super::{
     Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, PATH, Progress, Workplace, failed, with_last_words,
 };
+use crate::diff::Diff;
 use crate::finding::{Category, Severity};
 use crate::quantity::count;
 use crate::review::EngineUsed;
@@ -50,6 +51,13 @@ const WORTH_A_LOOK: (f64, Duration) = (0.05, Duration::from_secs(30));
 
 /// For `--version` and `--help`, which take some hundredths of a second.
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
+
+impl ClaudeSpec {
+    /// How many calls read `diff` at the same time.
+    pub fn calls_at_once(&self, diff: &Diff) -> usize {
+        chunks::pack(&diff.files, self.chunk).len().clamp(1, self.parallel.max(1))
+    }
+}
 
 pub async fn run(
     spec: &ClaudeSpec,
