@@ -105,7 +105,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         host.ui.data_json(&report::schema())?;
         return Ok(Exit::Done);
     }
-    let request = request(&args)?;
+    let request = request(&args, host)?;
     host.skills()?.choose(&request.skills)?;
     let use_runner = !args.local && !args.dry_run && host.paths.runner_socket().exists();
     let review = if use_runner {
@@ -139,14 +139,18 @@ pub fn style(ui: &Ui) -> Style {
     Style { color: ui.color(), width: ui.width() }
 }
 
-fn request(args: &Args) -> Result<ReviewRequest> {
+fn request(args: &Args, host: &Host) -> Result<ReviewRequest> {
     let agent: Option<AgentName> = args.agent.as_ref().map(|name| name.parse().map_err(Fail::usage)).transpose()?;
     let path = match (&args.path, &agent, &args.repo) {
         (Some(path), ..) => Some(
             path.canonicalize()
                 .map_err(|error| Fail::new(format!("there is no directory `{}`: {error}", path.display())))?,
         ),
-        // Who names the project means its own working copy, wherever we stand.
+        // Who names the project means its own working copy, wherever we stand; where it has none, this one.
+        (None, Some(name), _) if args.pr.is_none() => match host.known_agent(name, &host.config()?)?.path {
+            Some(_) => None,
+            None => Some(std::env::current_dir()?),
+        },
         (None, Some(_), _) | (None, _, Some(_)) => None,
         (None, None, None) => Some(std::env::current_dir()?),
     };

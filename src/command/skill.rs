@@ -119,7 +119,7 @@ fn show(host: &Host, name: &str) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     if entry.skill.is_err() {
-        return Ok(told(host, entry.fails(name)));
+        return told(host, entry.fails(name));
     }
     host.ui.detail(&match &entry.file {
         Some(file) => file.display().to_string(),
@@ -170,7 +170,7 @@ fn check_all(host: &Host) -> Result<Exit> {
     if fails.is_empty() {
         host.ui.say(&format!("{} in order.", quantity::count(catalog.entries().count(), "skill")));
     }
-    Ok(told(host, fails))
+    told(host, fails)
 }
 
 /// The names of `[review] skills` that are not there.
@@ -199,7 +199,7 @@ fn check_files(host: &Host, files: &[PathBuf]) -> Result<Exit> {
     if fails.is_empty() {
         host.ui.say(&format!("{} in order.", quantity::count(files.len(), "skill")));
     }
-    Ok(told(host, fails))
+    told(host, fails)
 }
 
 /// `NAME.md`, or `NAME/SKILL.md`.
@@ -212,10 +212,15 @@ fn name_of(path: &Path) -> Result<String> {
     Ok(named.unwrap_or_default().to_string_lossy().into_owned())
 }
 
-fn told(host: &Host, fails: Vec<Fail>) -> Exit {
+fn told(host: &Host, fails: Vec<Fail>) -> Result<Exit> {
     let exit = if fails.is_empty() { Exit::Done } else { Exit::Failed };
+    if host.ui.json {
+        let problems: Vec<String> = fails.iter().map(ToString::to_string).collect();
+        host.ui.data_json(&problems)?;
+        return Ok(exit);
+    }
     for fail in fails {
         host.ui.error(&fail.into());
     }
-    exit
+    Ok(exit)
 }

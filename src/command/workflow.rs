@@ -53,10 +53,11 @@ pub fn run(command: Command, host: &Host) -> Result<Exit> {
             let repos: Vec<String> = host.agents(&config)?.into_iter().filter_map(|agent| agent.repo).collect();
             let found = args.repo.as_ref().is_none_or(|repo| repos.iter().any(|of| of.eq_ignore_ascii_case(repo)));
             if repos.is_empty() || !found {
-                host.ui.say(
-                    "No agent has this repository; the runner itself will review. `cicdctl agent add NAME --repo \
-                     OWNER/NAME` makes one.",
-                );
+                let whose = if args.repo.is_some() { "this repository" } else { "a repository" };
+                host.ui.say(&format!(
+                    "No agent has {whose}; the runner itself will review. `cicdctl agent add NAME --repo OWNER/NAME` \
+                     makes one."
+                ));
             }
         }
     }

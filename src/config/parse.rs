@@ -135,7 +135,8 @@ pub fn is_repo(text: &str) -> bool {
             && !part.starts_with('.')
             && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
     };
-    text.len() <= 200 && text.split('/').count() >= 2 && text.split('/').all(part)
+    // What ends in `.git` is the address that git has for it.
+    text.len() <= 200 && !text.ends_with(".git") && text.split('/').count() >= 2 && text.split('/').all(part)
 }
 
 /// A YAML file with the same keys, as the deployment guide has it (`--config …/config.yaml`); read only.

@@ -15,6 +15,7 @@ use crate::forge::github::{TOKEN, credentials};
 use crate::git::Repository;
 use crate::host::Host;
 use crate::install::Manifest;
+use crate::plain;
 use crate::systemd::Verb;
 
 /// Add an agent for a project and start it
@@ -167,6 +168,9 @@ async fn file_text(args: &Args, name: &AgentName) -> Result<String> {
         }
         None => None,
     };
+    if let Some(repo) = args.repo.as_ref().filter(|repo| !config::is_repo(repo)) {
+        bail!(Fail::usage(format!("`{}` is no repository; it is written `owner/name`", plain::visible(repo))));
+    }
     let mut file = AgentFile { path, repo: args.repo.clone(), ..AgentFile::default() };
     if let Some(cpu) = args.cpu {
         file.limits.insert("cpu".into(), cpu.to_string().into());
