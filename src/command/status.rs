@@ -38,6 +38,9 @@ struct Status {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
     user: String,
+    /// `init` was here.
+    #[serde(skip)]
+    set_up: bool,
     systemd: Option<String>,
     runner: Unit,
     agents: Vec<Unit>,
@@ -183,6 +186,7 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
         version: env!("CARGO_PKG_VERSION"),
         problems: problems.iter().map(review::reason).collect(),
         user: host.user.clone(),
+        set_up: host.paths.manifest().exists(),
         systemd: version.ok(),
         runner,
         agents: agents?,
@@ -229,6 +233,7 @@ async fn in_foreground(
         version: env!("CARGO_PKG_VERSION"),
         problems: problems.iter().map(review::reason).collect(),
         user: host.user.clone(),
+        set_up: host.paths.manifest().exists(),
         systemd: None,
         runner: Unit {
             name: "runner".into(),
@@ -272,7 +277,9 @@ async fn unit(manager: &Manager, name: String, service: &str, socket: &str, cont
 pub fn word(service: Option<&UnitState>, socket: Option<&UnitState>) -> &'static str {
     let (Some(service), Some(socket)) = (service, socket) else { return "unknown" };
     match (service.active.as_str(), socket.is_active()) {
-        _ if service.load == "not-found" || socket.load == "not-found" => "absent",
+        _ if service.load == "not-found" => "absent",
+        // A service that the user wrote may do without a socket.
+        (active, listens) if socket.load == "not-found" && (active != "active" || listens) => "absent",
         ("failed", _) if service.result.as_deref() == Some("start-limit-hit") => "crash-loop",
         ("activating", _) if service.sub == "auto-restart" => "crash-loop",
         ("failed", _) => "failed",
@@ -410,6 +417,9 @@ fn trouble(status: &Status) -> Vec<String> {
                     unit.name
                 ));
             }
+            "ready" | "working" if status.set_up && unit.socket.load == "not-found" => {
+                lines.push(format!("{} has lost its socket; `{restart}` writes it", unit.name));
+            }
             "stopped" => lines.push(format!("{} is stopped and its socket does not listen; `{restart}`", unit.name)),
             "asleep" if unit.watch.is_some() => {
                 lines.push(format!("{} is to watch and does not run; `{restart}`", unit.name));
@@ -541,7 +551,8 @@ mod tests {
         let active = unit("active", "loaded");
         assert_eq!(word(Some(&active), Some(&active)), "ready");
         assert_eq!(word(Some(&active), Some(&unit("active", "not-found"))), "absent");
-        assert_eq!(word(Some(&active), Some(&unit("inactive", "not-found"))), "absent");
+        assert_eq!(word(Some(&unit("inactive", "loaded")), Some(&unit("inactive", "not-found"))), "absent");
+        assert_eq!(word(Some(&active), Some(&unit("inactive", "not-found"))), "ready", "it has none");
         assert_eq!(word(Some(&unit("inactive", "loaded")), Some(&active)), "asleep");
     }
 }
