@@ -507,8 +507,11 @@ mod tests {
             ("a/deep.rs", "a/deep.rs"),
             ("a/a/deep.rs", "a/deep.rs"),
             ("old.rs", "new.rs"),
+            ("./ends in a blank ", "ends in a blank "),
         ] {
-            let judged = judge(vec![draft(spelt, 1, 1)], &change(), &options);
+            let mut change = change();
+            change.files.push(added("ends in a blank ", &["+x"]));
+            let judged = judge(vec![draft(spelt, 1, 1)], &change, &options);
             assert_eq!(judged.findings.first().map(|finding| finding.path.as_str()), Some(path), "{spelt}");
         }
     }

@@ -83,8 +83,8 @@ pub fn check(diff: &Diff, shown: &[Shown], dice: &mut Dice) -> Tally {
         for place in places(file, dice) {
             let spelt = match (&file.old_path, dice.below(5)) {
                 (Some(old), 0 | 1) if !theirs.contains(&old.as_str()) => old.clone(),
-                // A path may begin with a blank or with `a/`, and then only means itself.
-                (_, 2) if file.path.trim() == file.path => format!("./{}", file.path),
+                // A tree can be made by hand with a folder `.` or `..` in it; such a path only means itself.
+                (_, 2) if !file.path.split('/').any(|part| matches!(part, "." | "..")) => format!("./{}", file.path),
                 _ => file.path.clone(),
             };
             drafts.push((draft(&spelt, place, drafts.len()), Some(file)));
