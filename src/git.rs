@@ -309,7 +309,7 @@ impl Mirror {
         };
         let lock = self.lock().await?;
         let (head_ref, base_ref) = (format!("refs/cicd/pull/{number}"), format!("refs/cicd/base/{base}"));
-        let fetch = |spec: String| {
+        let once = |spec: &str| {
             let mut git = self.git();
             git.remote(&source).args([
                 "fetch",
@@ -318,12 +318,24 @@ impl Mirror {
                 "--no-write-fetch-head",
                 "--no-recurse-submodules",
             ]);
-            git.args(["cicd", &spec]).current_dir(&self.of.top);
+            git.args(["cicd", spec]).current_dir(&self.of.top);
             let lock = lock.try_clone();
             async move {
                 git.command.stdin(lock?);
                 git.text().await
             }
+        };
+        let fetch = async |spec: String| {
+            for _ in 0..5 {
+                match once(&spec).await {
+                    // Another job of the same pull request moves the reference at this moment.
+                    Err(error) if format!("{error:#}").contains("cannot lock ref") => {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                    done => return done,
+                }
+            }
+            once(&spec).await
         };
         fetch(format!("+refs/pull/{number}/head:{head_ref}")).await.map_err(|error| {
             if error.to_string().contains("couldn't find remote ref") {

@@ -427,6 +427,22 @@ async fn a_pull_request_comes_from_the_remote_into_the_mirror_alone() {
 }
 
 #[tokio::test]
+async fn several_jobs_may_fetch_one_pull_request_at_once() {
+    let place = place();
+    let head = remote(&place);
+    let mirror = place.mirror().await;
+    for turn in 0..6 {
+        // Each turn moves the reference, and all want to move it here.
+        let now = if turn % 2 == 0 { head.clone() } else { place.git(&["rev-parse", "main"]) };
+        place.git(&["--git-dir", "../remote.git", "update-ref", "refs/pull/7/head", &now]);
+        let jobs = (0..6).map(|_| mirror.pull_request(7, Some("main"), None));
+        for change in futures_util::future::join_all(jobs).await {
+            assert_eq!(change.unwrap().head, now);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_rules_of_a_pull_request_are_at_the_tip_of_its_base() {
     let place = place();
     let left = place.git(&["rev-parse", "HEAD"]);
