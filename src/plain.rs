@@ -51,6 +51,11 @@ pub fn cut(text: &str, max: usize) -> String {
     }
 }
 
+/// The beginning of a commit's name, as people write it.
+pub fn short(sha: &str) -> &str {
+    sha.get(..10).unwrap_or(sha)
+}
+
 /// A Markdown fence that no line of `text` can close.
 pub fn fence(text: &str) -> String {
     "`".repeat(longest_backtick_run(text).max(2) + 1)

@@ -263,14 +263,14 @@ fn said(dismissal: &Dismissal) -> String {
 fn history(row: &Row) -> String {
     let Row { finding, first, last, .. } = row;
     let report = |of: &crate::review::ledger::Report| {
-        let head = plain::one_line(of.head.get(..10).unwrap_or(&of.head), 100);
+        let head = plain::one_line(plain::short(&of.head), 100);
         format!("{} at {head}, job {}", quantity::time(of.at_ms), plain::one_line(&of.job, 100))
     };
     let state = match (&row.dismissal, &row.fixed_head) {
         (Some(dismissal), _) => {
             format!("dismissed at {} by {}", quantity::time(dismissal.at_ms), said(dismissal))
         }
-        (None, Some(head)) => format!("fixed in {}", plain::one_line(head.get(..10).unwrap_or(head), 100)),
+        (None, Some(head)) => format!("fixed in {}", plain::one_line(plain::short(head), 100)),
         (None, None) => row.state.to_string(),
     };
     let fields = [

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::agent::AgentName;
 use crate::api::{Job, JobState, Trigger};
-use crate::plain;
+use crate::plain::{self, short};
 use crate::quantity::{count, time};
 use crate::review::Outcome;
 
@@ -94,10 +94,6 @@ fn successor<'a>(job: &Job, all: &'a [Job]) -> Option<&'a Job> {
 
 fn at_head(job: &Job) -> String {
     job.head.as_deref().map_or(String::new(), |head| format!(" ({})", short(head)))
-}
-
-fn short(sha: &str) -> &str {
-    sha.get(..10).unwrap_or(sha)
 }
 
 #[cfg(test)]

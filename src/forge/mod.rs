@@ -168,8 +168,6 @@ pub struct Comment {
 pub enum Reaction {
     /// Seen, and being worked on.
     Eyes,
-    /// Done.
-    PlusOne,
     /// Not done: not understood, or not allowed.
     Confused,
 }

@@ -35,6 +35,7 @@ use crate::engine::{Bundle, EngineReport, EngineSpec, Progress};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
+use crate::plain::short;
 use crate::skill::Catalog;
 use crate::store::{Earlier, Store, now_ms};
 use crate::{files, quantity};
@@ -469,10 +470,6 @@ fn not_seen(receipt: &mut Receipt, reason: &str) {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn short(sha: &str) -> &str {
-    sha.get(..10).unwrap_or(sha)
 }
 
 /// Why it failed, on one line, with what helps.

@@ -23,11 +23,6 @@ pub struct Budget {
 
 impl Budget {
     pub const UNLIMITED: Budget = Budget { max_bytes: usize::MAX, max_file_bytes: usize::MAX };
-
-    /// A token of source text is about four bytes.
-    pub fn tokens(total: usize, per_file: usize) -> Budget {
-        Budget { max_bytes: total.saturating_mul(4), max_file_bytes: per_file.saturating_mul(4) }
-    }
 }
 
 /// Which files are left out whatever the budget, and what the project's own rules say of them.

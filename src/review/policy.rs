@@ -4,13 +4,13 @@
 use anyhow::{Context, Result};
 
 use super::attributes::Attributes;
-use super::{Outcome, Run, Stopped, short};
+use super::{Outcome, Run, Stopped};
 use crate::api::Trigger;
 use crate::config::{Config, Forks, On, REPOSITORY_FILE, TriggerConfig, parse_repository};
 use crate::forge::{Forge, PullRequest};
 use crate::git::{Change, Mirror};
 use crate::globs::Globs;
-use crate::plain;
+use crate::plain::{self, short};
 use crate::store::Store;
 
 /// Largest `.cicd-toolkit.toml` that is read, in bytes.

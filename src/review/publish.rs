@@ -3,6 +3,7 @@
 use super::{Outcome, Review, Unpublished};
 use crate::api::{Happening, Stage};
 use crate::forge::{Forge, ForgeError, Publication, PullRequest, Status, StatusState};
+use crate::plain::short;
 use crate::report;
 
 use super::Sink;
@@ -97,10 +98,6 @@ pub fn status(review: &Review) -> Status {
     };
     let url = review.receipt.published.as_ref().and_then(|published| published.summary_url.clone());
     Status { state, description, url }
-}
-
-fn short(sha: &str) -> &str {
-    sha.get(..10).unwrap_or(sha)
 }
 
 #[cfg(test)]

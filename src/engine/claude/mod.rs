@@ -158,7 +158,7 @@ async fn second_look(
         Err(error) => {
             report.notes.push(format!("the second look failed: {error}; the findings stand"));
             if let Some(used) = error.used {
-                let unpriced = used.cost_usd.is_none() && used.turns.is_some();
+                let unpriced = parallel::is_unpriced(&used);
                 add(&mut report.used, &used);
                 // Half a price is none: who counts the money is to know that.
                 if let Some(first) = report.used.cost_usd.take_if(|_| unpriced) {

@@ -167,7 +167,7 @@ fn used(end: &Result<EngineReport, EngineError>) -> Option<&EngineUsed> {
 }
 
 /// Whether a call was ended before it named a price, although the model had begun to answer.
-fn is_unpriced(used: &EngineUsed) -> bool {
+pub(super) fn is_unpriced(used: &EngineUsed) -> bool {
     used.cost_usd.is_none() && used.turns.is_some()
 }
 

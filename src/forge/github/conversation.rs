@@ -69,7 +69,6 @@ impl GitHub {
     pub(super) async fn react_to(&self, comment: u64, reaction: Reaction) -> Result<()> {
         let content = match reaction {
             Reaction::Eyes => "eyes",
-            Reaction::PlusOne => "+1",
             Reaction::Confused => "confused",
         };
         let path = self.path(&format!("/issues/comments/{comment}/reactions"));

@@ -104,7 +104,7 @@ pub fn with_notice(old: Option<&str>, review: &Review) -> String {
     let mut notice = cut(&markdown::opening(review), MAX_OPENING / 4);
     if !below.is_empty() {
         let head = review.receipt.head_sha.as_deref().unwrap_or_default();
-        let head = head.get(..10).unwrap_or(head);
+        let head = plain::short(head);
         notice.push_str(&format!("That is said of {head}; what stands below is of an earlier review.\n\n---\n\n"));
     }
     format!("{marker} noticed -->\n{NOTICE}{notice}{NOTICE_END}{below}")
@@ -117,7 +117,7 @@ pub fn review_body(review: &Review, comments: &[Comment]) -> String {
         "{}\n{} at {}; the summary has the whole review.",
         review_marker(review, comments),
         count(comments.len(), "new finding"),
-        head.get(..10).unwrap_or(head)
+        plain::short(head)
     )
 }
 
@@ -157,7 +157,7 @@ pub fn marked(body: &str, mark: &Mark) -> Option<String> {
     let folded = text.split_once(FOLD).filter(|(said, _)| is_said(said)).map(|(_, folded)| folded);
     match (folded, mark) {
         (None, Mark::Fixed { head, unchanged }) => {
-            let head = head.get(..10).unwrap_or(head);
+            let head = plain::short(head);
             let said = match unchanged {
                 false => format!("Fixed in {head}."),
                 true => format!("No longer found in {head}; its lines are the same."),
