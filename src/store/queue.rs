@@ -266,6 +266,25 @@ impl Store {
         .await
     }
 
+    /// Ends every job of an agent that nobody runs any more, as cancelled; says which.
+    pub async fn end_all_of(&self, agent: &AgentName, reason: &str) -> Result<Vec<String>> {
+        let (agent, reason) = (agent.clone(), reason.to_owned());
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            let ids: Vec<String> = transaction
+                .prepare("SELECT id FROM jobs WHERE agent = ?1 AND state != 'ended' ORDER BY id")?
+                .query_map([agent.as_str()], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for id in &ids {
+                end(&transaction, id, Outcome::Cancelled, Some(&reason), None)?;
+            }
+            transaction.commit()?;
+            Ok(ids)
+        })
+        .await
+        .context("could not end the jobs of the agent")
+    }
+
     /// Whether a running job is to be ended, and why.
     pub async fn ending(&self, id: &str) -> Result<Option<Ending>> {
         let id = id.to_owned();

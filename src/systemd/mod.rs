@@ -87,6 +87,11 @@ impl Manager {
         Ok(self.proxy.environment().await?)
     }
 
+    /// Directories in which the manager looks for units.
+    pub async fn unit_path(&self) -> Result<Vec<String>> {
+        Ok(self.proxy.unit_path().await?)
+    }
+
     pub async fn control_group(&self) -> Result<String> {
         Ok(self.proxy.control_group().await?)
     }
