@@ -174,6 +174,10 @@ pub async fn enable(host: &Host, manifest: &mut Manifest, manager: &Manager, uni
             manifest.note_enabled(&[unit]);
         }
     }
+    // Where systemd makes its links, as our units say it.
+    for target in ["default.target", "sockets.target"] {
+        manifest.note_directory(&host.paths.unit_dir().join(format!("{target}.wants")));
+    }
     manifest.save(&host.paths.manifest())?;
     manager.enable(units).await
 }
@@ -201,7 +205,8 @@ pub async fn restart(host: &Host, manifest: &mut Manifest, manager: &Manager) ->
 
 /// What an earlier command has left to do, for the plan that is shown.
 pub fn unfinished(manifest: &Manifest) -> Vec<String> {
-    let reload = manifest.reload.then(|| "let the user manager read its units (an earlier command did not end)".to_owned());
+    let reload =
+        manifest.reload.then(|| "let the user manager read its units (an earlier command did not end)".to_owned());
     let restart = manifest.restart.iter().map(|unit| format!("restart {unit} (an earlier command did not end)"));
     reload.into_iter().chain(restart).collect()
 }

@@ -186,8 +186,12 @@ pub fn check_owner(dir: &Path, uid: u32) -> Result<()> {
                 );
             }
             Err(_) if fs::symlink_metadata(above).is_ok_and(|meta| meta.is_symlink()) => bail!(
-                Fail::new(format!("nothing is written into `{}`: `{}` is a symlink that leads nowhere", dir.display(), above.display()))
-                    .hint("remove it, or make the directory that it leads to")
+                Fail::new(format!(
+                    "nothing is written into `{}`: `{}` is a symlink that leads nowhere",
+                    dir.display(),
+                    above.display()
+                ))
+                .hint("remove it, or make the directory that it leads to")
             ),
             Err(_) => {}
         }

@@ -31,9 +31,10 @@ impl Manifest {
     pub fn load(path: &Path) -> Result<Option<Manifest>> {
         match files::read(path)? {
             Some(text) => Ok(Some(serde_json::from_str(&text).with_context(|| {
-                Fail::new(format!("could not read `{}`", path.display()))
-                    .hint("remove it; `cicdctl init` begins a new one, which knows nothing of directories, link and \
-                           lingering that were made before")
+                Fail::new(format!("could not read `{}`", path.display())).hint(
+                    "remove it; `cicdctl init` begins a new one, which knows nothing of directories, link and \
+                           lingering that were made before",
+                )
             })?)),
             None => Ok(None),
         }

@@ -81,13 +81,22 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if let Some(manager) = &manager {
         stop_everything(host, manager).await?;
     }
-    for link in dir::enablements(&places)? {
+    let links_of_units = dir::enablements(&places)?;
+    let mut emptied: Vec<PathBuf> =
+        manifest.directories.iter().filter(|dir| dir.extension().is_some_and(|end| end == "wants")).cloned().collect();
+    if manifest.enabled.is_empty() {
+        // A record of before such directories were noted.
+        emptied.extend(links_of_units.iter().filter_map(|link| Some(link.parent()?.to_path_buf())));
+    }
+    for link in links_of_units {
         // Who had enabled a unit of their own before us finds it so again.
         let name = link.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if manifest.enabled.contains(&name) || !is_unit_of(&others, &name) {
             files::remove(&link)?;
-            link.parent().map(files::remove_dir_if_empty);
         }
+    }
+    for dir in emptied {
+        files::remove_dir_if_empty(&dir);
     }
     for Present { path, text, .. } in &ours {
         files::remove_if(path, text)?;
