@@ -178,8 +178,12 @@ pub async fn enable(host: &Host, manifest: &mut Manifest, manager: &Manager, uni
     for target in ["default.target", "sockets.target"] {
         manifest.note_directory(&host.paths.unit_dir().join(format!("{target}.wants")));
     }
+    // The links are not known to the manager before another reload.
+    manifest.reload = true;
     manifest.save(&host.paths.manifest())?;
-    manager.enable(units).await
+    manager.enable(units).await?;
+    manifest.reload = false;
+    manifest.save(&host.paths.manifest())
 }
 
 /// Restarts what the manifest says is due, and says how many units that were.

@@ -377,6 +377,77 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_else_has_made_meanwhile_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.service");
+        create(&path, b"one", 0o644).unwrap();
+        let error = create(&path, b"two", 0o644).unwrap_err();
+        assert!(format!("{error:#}").contains("somebody else has made it meanwhile"), "{error:#}");
+        replace(&path, "one", b"two", 0o644).unwrap();
+        for error in [replace(&path, "one", b"three", 0o644).unwrap_err(), remove_if(&path, "one").unwrap_err()] {
+            assert!(format!("{error:#}").contains("somebody else has changed it meanwhile"), "{error:#}");
+        }
+        assert_eq!(read(&path).unwrap().as_deref(), Some("two"));
+        // One that is gone must not come back by an update.
+        remove_if(&path, "two").unwrap();
+        assert!(replace(&path, "two", b"three", 0o644).is_err());
+        remove_if(&path, "two").unwrap();
+        // A link with the right text at its end is not the file.
+        fs::write(dir.path().join("target"), "two").unwrap();
+        std::os::unix::fs::symlink("target", &path).unwrap();
+        assert!(replace(&path, "two", b"three", 0o644).is_err() && remove_if(&path, "two").is_err());
+        assert!(create(&path, b"three", 0o644).is_err());
+        assert_eq!(read(&dir.path().join("target")).unwrap().as_deref(), Some("two"));
+        assert_eq!(names(dir.path()).unwrap(), ["target", "x.service"], "no temporary file is left");
+    }
+
+    #[test]
+    fn whatever_is_there_is_looked_at_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let found = |name: &str| look(&path(name)).unwrap();
+        assert_eq!(found("none"), None);
+        fs::write(path("latin"), b"# gr\xfcn\n").unwrap();
+        assert_eq!(found("latin").unwrap().text, "# gr\u{fffd}n\n");
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
+        assert_eq!(found("fifo"), Some(Found { text: String::new(), link: None }));
+        for (name, target) in [("null", "/dev/null"), ("nowhere", "/nonexistent/x"), ("loop", "loop"), ("pipe", "fifo")]
+        {
+            std::os::unix::fs::symlink(target, path(name)).unwrap();
+            assert_eq!(found(name), Some(Found { text: String::new(), link: Some(target.into()) }));
+        }
+        fs::File::create(path("large")).unwrap().set_len(MAX_COMPARED + 1).unwrap();
+        assert_eq!(found("large").unwrap().text, "");
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_swept_and_what_a_living_one_writes_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        // No process has the number 0.
+        let (dead, living) = (".cicdctl-0-abc".to_owned(), format!(".cicdctl-{}-abc", std::process::id()));
+        for name in [&dead, &living, ".cicdctl-Ab12cd", ".cicdctlrc"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        remove_abandoned(dir.path()).unwrap();
+        assert_eq!(names(dir.path()).unwrap(), [living.as_str(), ".cicdctlrc"]);
+        remove_temporary(dir.path()).unwrap();
+        assert_eq!(names(dir.path()).unwrap(), [".cicdctlrc"]);
+    }
+
+    #[test]
+    fn directories_of_others_are_told_however_they_are_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        let uid = rustix::process::getuid().as_raw();
+        check_owner(&dir.path().join("a/b/c"), uid).unwrap();
+        std::os::unix::fs::symlink("/usr", dir.path().join("link")).unwrap();
+        let error = check_owner(&dir.path().join("link/systemd"), 4_294_967_000).unwrap_err().to_string();
+        assert!(error.contains("belongs to another user (uid 0)"), "{error}");
+        std::os::unix::fs::symlink("/nonexistent/x", dir.path().join("nowhere")).unwrap();
+        let error = check_owner(&dir.path().join("nowhere/a"), uid).unwrap_err().to_string();
+        assert!(error.contains("is a symlink that leads nowhere"), "{error}");
+    }
+
+    #[test]
     fn an_untrusted_file_is_not_followed_and_not_read_without_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("result.json");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::cli::Changing;
+use crate::command::as_user::LINGER_SET;
 use crate::converge;
 use crate::error::Exit;
 use crate::files;
@@ -31,7 +32,10 @@ pub struct Args {
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let paths = &host.paths;
     let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
-    let noted = Manifest::load_begun(paths)?;
+    let mut noted = Manifest::load_begun(paths)?;
+    if host.variable(LINGER_SET).is_some() {
+        noted.get_or_insert_default().linger = true;
+    }
     let places = host.places()?;
     let present = dir::present(&places)?;
     let own = [&paths.config_dir, &paths.cache_dir, &paths.state_dir];
