@@ -123,6 +123,7 @@ impl World {
             forge: Some(&self.github as &dyn Forge),
             repo: None,
             store: self.store.as_ref(),
+            turn: 0,
         };
         review::run(job, &request, &setting, &mut wish, &mut |_| {}).await.unwrap()
     }
