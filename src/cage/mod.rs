@@ -32,6 +32,9 @@ pub const API_KEY: (&str, &str) = ("anthropic-api-key", "ANTHROPIC_API_KEY");
 /// With this status the inside of a cage leaves that was told to stop.
 const TOLD_TO_STOP: Exit = Exit::TryLater;
 
+/// So long systemd may give no answer.
+const UNREACHABLE: Duration = Duration::from_secs(60);
+
 /// How long the cage may go on after the engine's own deadlines, for its clean-up.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -324,9 +327,26 @@ async fn watch_unit(
     let began = Instant::now();
     let mut peak = None;
     let mut group = None;
+    let mut failing: Option<Instant> = None;
     loop {
         tail.read(progress);
-        let (active, now) = manager.pulse(unit).await?;
+        let (active, now) = match manager.pulse(unit).await {
+            Ok(found) => found,
+            Err(error) if failing.get_or_insert_with(Instant::now).elapsed() > UNREACHABLE => return Err(error),
+            // It goes on whether we look or not, and a bus daemon that was restarted is there again in a moment.
+            Err(error) => {
+                tracing::debug!("{unit}: {error:#}");
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    wish = not_to_go_on(wish) => return Ok(Watched::Wish(wish)),
+                }
+                if let Err(error) = manager.revive().await {
+                    tracing::debug!("{error:#}");
+                }
+                continue;
+            }
+        };
+        failing = None;
         group = now.or(group);
         // The group is gone with the unit, so its peak is read as long as it is there (252 has no MemoryPeak=).
         peak = group.as_deref().and_then(memory_peak).max(peak);

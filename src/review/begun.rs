@@ -41,7 +41,9 @@ impl Run<'_> {
         let Some(note) = self.left.clone() else { return Ok(None) };
         let is_same = note.turn == self.setting.turn && note.work == work(spec, bundle)?;
         let job = &self.review.job;
-        if is_same && self.setting.cage.is_left(job, &self.dir).await.map_err(|error| Stopped::Lost(format!("{error:#}")))? {
+        if is_same
+            && self.setting.cage.is_left(job, &self.dir).await.map_err(|error| Stopped::Lost(format!("{error:#}")))?
+        {
             self.left = None;
             return Ok(Some(note));
         }
@@ -104,9 +106,14 @@ impl Note {
     }
 }
 
+/// Whether an engine was begun in this directory.
+pub(super) fn is_there(dir: &Path) -> bool {
+    dir.join(NOTE).exists()
+}
+
 /// Whether an engine was begun in this directory and had not left its result yet when somebody looked.
 pub(super) fn is_open(dir: &Path) -> bool {
-    dir.join(NOTE).exists() && !dir.join("out/result.json").exists()
+    is_there(dir) && !dir.join("out/result.json").exists()
 }
 
 fn work(spec: &EngineSpec, bundle: &Bundle) -> Result<String> {

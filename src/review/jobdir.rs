@@ -56,6 +56,11 @@ pub fn engines_left(workspace: &Path) -> Result<Vec<String>> {
     Ok(files::names(workspace)?.into_iter().filter(|job| super::begun::is_open(&workspace.join(job))).collect())
 }
 
+/// Jobs for which an engine was begun below `workspace`.
+pub fn engines(workspace: &Path) -> Result<Vec<String>> {
+    Ok(files::names(workspace)?.into_iter().filter(|job| super::begun::is_there(&workspace.join(job))).collect())
+}
+
 /// Removes what is left below `workspace` of jobs that have ended, or that no store knows; their cages first. What an
 /// open job has stays for who begins it again. Says how many directories have gone.
 pub async fn sweep(workspace: &Path, cage: &Cage, store: Option<&Store>) -> Result<usize> {
@@ -124,23 +129,30 @@ fn abandoned(workspace: &Path) -> Result<Vec<(String, PathBuf, File)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::ReviewRequest;
+    use crate::store::Ask;
 
     #[tokio::test]
-    async fn what_a_killed_process_left_goes_and_what_a_living_one_has_stays() {
+    async fn what_no_open_job_has_goes_and_what_a_living_process_has_stays() {
         let root = tempfile::tempdir().unwrap();
         let workspace = root.path().join("workspace");
+        let store = Store::open(&root.path().join("store.db")).unwrap();
         let cage = Cage::Child { because: "this is a test".into() };
-        assert_eq!(sweep(&workspace, &cage).await.unwrap(), 0);
+        let sweep = async || sweep(&workspace, &cage, Some(&store)).await.unwrap();
+        assert_eq!(sweep().await, 0);
+        let request = ReviewRequest { pr: Some(1), ..Default::default() };
+        let open = store.accept(Ask { request, ..Ask::default() }).await.unwrap().job.id;
         let [living, dead] = [(); 2].map(|()| workspace.join(ulid::Ulid::generate().to_string()));
-        let held = make(&living).unwrap();
-        drop(make(&dead).unwrap());
+        let held = take(&living).unwrap();
+        drop(take(&dead).unwrap());
+        drop(take(&workspace.join(&open)).unwrap());
         files::make_dir(&dead.join("scratch/deep"), 0o700).unwrap();
         files::make_dir(&workspace.join("of-the-user"), 0o700).unwrap();
         std::os::unix::fs::symlink(&living, workspace.join(ulid::Ulid::generate().to_string())).unwrap();
         // Other tests fork, and a child holds what we held until it has become another program.
         let sweep_one = async || {
             for _ in 0..100 {
-                match sweep(&workspace, &cage).await.unwrap() {
+                match sweep().await {
                     0 => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
                     number => return number,
                 }
@@ -151,6 +163,25 @@ mod tests {
         assert!(living.exists() && !dead.exists() && workspace.join("of-the-user").exists());
         drop(held);
         assert_eq!(sweep_one().await, 1);
-        assert!(!living.exists());
+        assert!(!living.exists() && workspace.join(&open).exists());
+        store.cancel(&open).await.unwrap();
+        assert_eq!(sweep_one().await, 1);
+        assert!(!workspace.join(&open).exists());
+    }
+
+    #[test]
+    fn who_takes_up_a_directory_finds_what_the_cage_left_and_nothing_of_ours() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("workspace/01J");
+        let held = take(&dir).unwrap();
+        for name in [OWN, "out", "checkout"] {
+            files::make_dir(&dir.join(name).join("x"), 0o700).unwrap();
+        }
+        drop(held);
+        let _held = take(&dir).unwrap();
+        assert_eq!(files::names(&dir).unwrap(), ["checkout", "out", OWN]);
+        assert_eq!(files::names(&dir.join(OWN)).unwrap(), [""; 0]);
+        clear(&dir).unwrap();
+        assert_eq!(files::names(&dir).unwrap(), [OWN]);
     }
 }

@@ -41,7 +41,7 @@ use crate::skill::Catalog;
 use crate::store::{Earlier, Store, now_ms};
 use crate::{files, quantity};
 
-pub use jobdir::{discard, engines_left, remove, sweep, sweep_cages};
+pub use jobdir::{discard, engines, engines_left, remove, sweep, sweep_cages};
 use paths::PathRules;
 use policy::Policy;
 use publish::Posting;
@@ -88,6 +88,8 @@ struct Run<'a> {
     held: Option<std::fs::File>,
     /// A cage in it that an earlier process has begun, until somebody goes on with it or ends it.
     left: Option<begun::Note>,
+    /// For how long its engine had worked when we took it over.
+    before_ms: u64,
     request: &'a ReviewRequest,
     setting: &'a Setting<'a>,
     wish: &'a mut watch::Receiver<Wish>,
@@ -150,8 +152,21 @@ pub async fn run<'a>(
     };
     let dir = setting.workspace.join(job);
     let (held, left, posting, looked, recalled) = (None, None, None, None, None);
-    let mut run =
-        Run { dir, held, left, request, setting, wish, tell, review, posting, capped: false, looked, recalled };
+    let mut run = Run {
+        dir,
+        held,
+        left,
+        before_ms: 0,
+        request,
+        setting,
+        wish,
+        tell,
+        review,
+        posting,
+        capped: false,
+        looked,
+        recalled,
+    };
     let ended = run.steps().await;
     match ended {
         Err(Stopped::Wish(Wish::Release)) => return Err(Again::Stopped),
@@ -163,7 +178,7 @@ pub async fn run<'a>(
             }
         }
     }
-    let Run { held: _held, tell, mut review, posting, capped, recalled, .. } = run;
+    let Run { held: _held, before_ms, tell, mut review, posting, capped, recalled, .. } = run;
     if ended.is_err() && review.unpublished.is_none() {
         not_seen(&mut review.receipt, "the review did not come to its end");
     }
@@ -191,11 +206,11 @@ pub async fn run<'a>(
     }
     if let (Some(posting), Some(forge)) = (&posting, setting.forge) {
         // The summary has the time until here, the stored receipt also that of publishing.
-        review.receipt.duration_ms = milliseconds(began.elapsed());
+        review.receipt.duration_ms = milliseconds(began.elapsed()) + before_ms;
         publish::finish(forge, posting, capped, &mut review, tell).await;
     }
     recall::conclude(setting, recalled, setting.forge.filter(|_| posting.is_some()), &mut review).await;
-    review.receipt.duration_ms = milliseconds(began.elapsed());
+    review.receipt.duration_ms = milliseconds(began.elapsed()) + before_ms;
     Ok(review)
 }
 
@@ -411,6 +426,7 @@ impl Run<'_> {
         let (reserved, start) = match &before {
             Some(note) => {
                 let told = self.told(note).await?;
+                self.before_ms = note.age_ms(&self.dir);
                 (self.take_over(note.held.as_ref()), Start::Adopt { told })
             }
             None => {

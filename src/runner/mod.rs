@@ -26,7 +26,7 @@ use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::{Host, Paths};
 use crate::review;
-use crate::store::Store;
+use crate::store::{Cancelled, Store};
 use crate::unit::RUNNER_SERVICE;
 pub use socket::{Listening, listen};
 pub use worker::in_scope;
@@ -171,8 +171,7 @@ async fn recover(host: &Host, scope: &Scope, store: &Store, cage: &Cage) -> Resu
         tracing::warn!("{requeued} unfinished jobs are back in the queue, {ended} have ended");
     }
     // What cannot be cleaned up now is no reason to do no work.
-    for swept in
-        [review::sweep(&workspace, cage, Some(store)).await.map(drop), review::sweep_cages(cage, store).await]
+    for swept in [review::sweep(&workspace, cage, Some(store)).await.map(drop), review::sweep_cages(cage, store).await]
     {
         if let Err(error) = swept {
             tracing::warn!("{error:#}");
@@ -297,6 +296,23 @@ fn lock_path(paths: &Paths, scope: &Scope) -> PathBuf {
         Scope::Runner => paths.state_dir.join(".runner.lock"),
         Scope::Agent(name) => paths.agent_state(name).join(".lock"),
     }
+}
+
+/// A job that was begun may have a cage though nobody works on it now: while it waits to be begun again, and where its
+/// process died and no other has taken its place.
+async fn end_cage_of_cancelled(shared: &Shared, id: &str, found: Cancelled) -> Result<()> {
+    let Some(job) = shared.store.job(id).await?.filter(|job| job.attempts > 0) else { return Ok(()) };
+    let scope = job.agent.map_or(Scope::Runner, Scope::Agent);
+    match found {
+        Cancelled::AtOnce => {}
+        Cancelled::Asked if scope != shared.scope => {
+            // Whoever holds the lock ends it.
+            let Ok(_lock) = lock(&shared.host, &scope) else { return Ok(()) };
+            shared.store.cancel_left(id).await?;
+        }
+        Cancelled::Asked | Cancelled::AlreadyEnded | Cancelled::NoSuchJob => return Ok(()),
+    }
+    review::discard(&shared.host.paths.workspace(scope.agent()), id, &shared.cage).await
 }
 
 /// One process for a scope: two would take each other's running jobs for those of a crash.

@@ -124,7 +124,16 @@ async fn one(shared: Arc<Shared>, job: Job) {
         Err(again) => {
             let (reason, blame) = match again {
                 Again::Stopped => ("the runner stopped".to_owned(), Blame::None),
-                Again::Lost(why) => (why, Blame::Full),
+                // Nothing can be said of the job before it is known whether all of this user's units stop now.
+                Again::Lost(why) if stops_soon(&shared).await => (why, Blame::None),
+                Again::Lost(why) => {
+                    if let Cage::Unit(manager) = &shared.cage
+                        && let Err(error) = manager.revive().await
+                    {
+                        tracing::warn!("{error:#}");
+                    }
+                    (why, Blame::Full)
+                }
             };
             tracing::info!(CICD_JOB = %id, "job {id} goes back into the queue: {reason}");
             match shared.store.requeue(&id, &reason, blame).await {
@@ -140,6 +149,17 @@ async fn one(shared: Arc<Shared>, job: Job) {
     shared.changed.notify_one();
     shared.news.notify_waiters();
     shared.work.notify_one();
+}
+
+/// A shutdown stops cage, bus and runner at once, in any order: within this time the runner learns of it, too.
+const STOP_SHOWS: Duration = Duration::from_secs(2);
+
+async fn stops_soon(shared: &Shared) -> bool {
+    let began = Instant::now();
+    while !shared.is_stopping() && began.elapsed() < STOP_SHOWS {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    shared.is_stopping()
 }
 
 /// How often a job is put off before it ends as deferred; with the pauses below that takes at least a day.

@@ -300,13 +300,20 @@ impl Store {
         let id = id.to_owned();
         self.run(move |connection| {
             let transaction = begin(connection)?;
-            let state: Option<String> =
-                transaction.query_row("SELECT state FROM jobs WHERE id = ?1", [&id], |row| row.get(0)).optional()?;
-            let found = match state.as_deref() {
+            let found: Option<(String, u32)> = transaction
+                .query_row("SELECT state, attempts FROM jobs WHERE id = ?1", [&id], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let found = match found.as_ref().map(|(state, attempts)| (state.as_str(), *attempts)) {
                 None => Cancelled::NoSuchJob,
-                Some("ended") => Cancelled::AlreadyEnded,
-                Some("queued") => {
-                    end(&transaction, &id, Outcome::Cancelled, Some("cancelled before it began"), None)?;
+                Some(("ended", _)) => Cancelled::AlreadyEnded,
+                Some(("queued", attempts)) => {
+                    let reason = match attempts {
+                        0 => "cancelled before it began",
+                        _ => "cancelled before it was begun again",
+                    };
+                    end(&transaction, &id, Outcome::Cancelled, Some(reason), None)?;
                     Cancelled::AtOnce
                 }
                 _ => {
@@ -316,6 +323,35 @@ impl Store {
             };
             transaction.commit()?;
             Ok(found)
+        })
+        .await
+    }
+
+    /// Ends all that an agent has in hand, as it is to be no more.
+    pub async fn end_all(&self, agent: &AgentName, reason: &str) -> Result<()> {
+        let (agent, reason) = (agent.clone(), reason.to_owned());
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            let open: Vec<String> = transaction
+                .prepare(&format!("SELECT id FROM jobs WHERE {OPEN}"))?
+                .query_map([agent.as_str()], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for id in open {
+                end(&transaction, &id, Outcome::Cancelled, Some(&reason), None)?;
+            }
+            Ok(transaction.commit()?)
+        })
+        .await
+        .context("could not end the agent's jobs")
+    }
+
+    /// Ends a job that was told to end where nobody is left who could do it.
+    pub async fn cancel_left(&self, id: &str) -> Result<()> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            end(&transaction, &id, Outcome::Cancelled, Some("cancelled after its runner had ended"), None)?;
+            Ok(transaction.commit()?)
         })
         .await
     }
@@ -503,7 +539,7 @@ fn again(transaction: &Transaction<'_>, id: &str, reason: &str, blame: Blame) ->
     )?;
     let times = (blamed / BLAME) as usize;
     if times > WAITS.len() {
-        let reason = format!("given up after {}: {reason}", count(attempts as usize, "try"));
+        let reason = format!("given up after {}: {reason}", count(attempts as usize, "attempt"));
         end(transaction, id, Outcome::Failed, Some(&reason), None)?;
         return Ok(false);
     }
@@ -694,25 +730,77 @@ mod tests {
     async fn jobs_of_a_crashed_runner_are_begun_again_but_not_for_ever() {
         let (_dir, store) = store();
         let job = accept(&store, ReviewRequest::default()).await;
-        for attempt in 1..MAX_ATTEMPTS {
+        for (attempt, wait) in [(1, 0), (2, 5), (3, 30), (4, 120)] {
             assert_eq!(store.claim(None).await.unwrap().unwrap().attempts, attempt);
-            assert_eq!(store.recover(None).await.unwrap(), (1, 0));
+            let before = now_ms();
+            assert_eq!(store.recover(None, vec![]).await.unwrap(), (1, 0));
+            let waiting = store.job(&job.id).await.unwrap().unwrap();
+            assert_eq!(waiting.reason.as_deref(), Some("the runner ended while it worked on it"));
+            match waiting.not_before_ms {
+                None => assert_eq!(wait, 0),
+                Some(until) => assert!((before + wait * 1000..=now_ms() + wait * 1000).contains(&until), "{waiting:?}"),
+            }
+            // Who follows it is told, and goes on following.
+            let last = store.events(&job.id, 0).await.unwrap().pop().unwrap();
+            let Happening::Requeued { reason, until_ms: None } = last.what else { panic!("{last:?}") };
+            assert_eq!(reason.contains("the next try is in "), wait > 0, "{reason}");
+            over_the_wait(&store).await;
         }
         store.claim(None).await.unwrap().unwrap();
-        assert_eq!(store.recover(None).await.unwrap(), (0, 1));
+        assert_eq!(store.recover(None, vec![]).await.unwrap(), (0, 1));
         let job = store.job(&job.id).await.unwrap().unwrap();
-        assert_eq!(job.outcome, Some(Outcome::Failed));
-        assert!(job.reason.unwrap().contains("3 times"));
+        assert_eq!((job.outcome, job.attempts), (Some(Outcome::Failed), 5));
+        assert_eq!(job.reason.unwrap(), "given up after 5 attempts: the runner ended while it worked on it");
+    }
+
+    async fn over_the_wait(store: &Store) {
+        store.run(|connection| Ok(connection.execute("UPDATE jobs SET not_before_ms = 1", [])?)).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_stop_is_not_counted_as_an_attempt() {
+    async fn a_process_that_dies_while_the_engine_works_by_itself_is_hardly_held_against_the_job() {
         let (_dir, store) = store();
         let job = accept(&store, ReviewRequest::default()).await;
-        for _ in 0..10 {
-            assert_eq!(store.claim(None).await.unwrap().unwrap().attempts, 1);
-            store.requeue(&job.id, "stopped").await.unwrap();
+        for _ in 0..24 {
+            store.claim(None).await.unwrap().unwrap();
+            assert_eq!(store.recover(None, vec![job.id.clone()]).await.unwrap(), (1, 0));
+            over_the_wait(&store).await;
         }
+        // It is not for ever, either.
+        store.claim(None).await.unwrap().unwrap();
+        assert_eq!(store.recover(None, vec![job.id.clone()]).await.unwrap(), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_not_held_against_a_job() {
+        let (_dir, store) = store();
+        let job = accept(&store, ReviewRequest::default()).await;
+        for attempt in 1..=30 {
+            assert_eq!(store.claim(None).await.unwrap().unwrap().attempts, attempt);
+            if attempt % 2 == 0 {
+                assert!(store.requeue(&job.id, "stopped", Blame::None).await.unwrap());
+            } else {
+                store.requeue_all(None, "stopped").await.unwrap();
+            }
+        }
+        // What was put off has done nothing wrong until then.
+        for _ in 0..10 {
+            store.claim(None).await.unwrap().unwrap();
+            store.requeue(&job.id, "lost", Blame::Full).await.unwrap();
+            over_the_wait(&store).await;
+            store.claim(None).await.unwrap().unwrap();
+            store.defer(&job.id, 1, review(&job, Outcome::Deferred)).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_to_be_ended_is_not_begun_again() {
+        let (_dir, store) = store();
+        let job = accept(&store, ReviewRequest::default()).await;
+        store.claim(None).await.unwrap().unwrap();
+        assert_eq!(store.cancel(&job.id).await.unwrap(), Cancelled::Asked);
+        assert_eq!(store.recover(None, vec![]).await.unwrap(), (0, 1));
+        assert_eq!(store.job(&job.id).await.unwrap().unwrap().outcome, Some(Outcome::Cancelled));
     }
 
     #[tokio::test]
