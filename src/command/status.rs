@@ -529,8 +529,13 @@ pub fn job_line(job: &Job, ui: &Ui) -> String {
     let when = quantity::duration(since(job.ended_ms.unwrap_or(job.created_ms)));
     let reason =
         job.reason.as_ref().map_or(String::new(), |reason| format!(": {}", reason.lines().next().unwrap_or_default()));
-    let waits = job.not_before_ms.filter(|until| job.state == JobState::Queued && *until > now_ms() + 60_000);
-    let waits = waits.map_or(String::new(), |until| format!(" (not before {})", quantity::time(until)));
+    let is_again = job.attempts > 0 && job.deferrals == 0;
+    let least = if is_again { 0 } else { 60_000 };
+    let waits = job.not_before_ms.filter(|until| job.state == JobState::Queued && *until > now_ms() + least);
+    let waits = waits.map_or(String::new(), |until| match is_again {
+        true => format!(" (next try at {})", quantity::time(until)),
+        false => format!(" (not before {})", quantity::time(until)),
+    });
     let shown = plain::visible(&format!("{}{waits}{reason}", job.request.subject()));
     let shown = plain::cut(&shown, ui.width().saturating_sub(60).max(40));
     format!("{} {} {owner:12} {when:>11} ago  {shown}", &job.id, ui.paint(&format!("{word:10}"), style))
