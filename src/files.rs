@@ -71,6 +71,18 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<()> {
         .with_context(|| format!("could not make the directory `{}`", path.display()))
 }
 
+/// The same for what must be there after a power cut, too: the names of what was made are on disk when this returns.
+pub fn make_dir_durably(path: &Path, mode: u32) -> Result<()> {
+    let missing = missing_dirs(path);
+    make_dir(path, mode)?;
+    for dir in missing.iter().filter_map(|dir| dir.parent()) {
+        // A relative path may begin with nothing.
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        sync_dir(dir).with_context(|| format!("could not sync the directory `{}`", dir.display()))?;
+    }
+    Ok(())
+}
+
 /// The directories that [`make_dir`] would make, outermost first.
 pub fn missing_dirs(path: &Path) -> Vec<PathBuf> {
     let mut missing: Vec<PathBuf> = path

@@ -92,8 +92,10 @@ pub enum Wish {
 /// How [`Cage::run`] came to its end.
 pub enum Finished {
     Ended(Box<End>),
-    /// Nobody wants the engine any more, and it is gone; or the runner stops, and a unit goes on without it.
+    /// Nobody wants the engine any more, and it is gone.
     Wish(Wish),
+    /// The runner stops, and the engine goes on without it, for the next one to find.
+    GoesOn,
     /// The cage was ended from outside, or systemd cannot be asked. That says nothing about the job.
     Lost(String),
 }
@@ -226,8 +228,7 @@ async fn in_unit(
         };
         let state = match watch_unit(manager, order, &unit, told, wish, progress).await? {
             Watched::Over(state) => state,
-            // It goes on, for the next process to find.
-            Watched::Wish(Wish::Release) => return Ok(Finished::Wish(Wish::Release)),
+            Watched::Wish(Wish::Release) => return Ok(Finished::GoesOn),
             Watched::Wish(wish) => {
                 manager.change_one(Verb::Stop, &unit).await?;
                 manager.reset_failed(&unit).await;

@@ -459,8 +459,8 @@ impl Run<'_> {
             tell(Happening::Engine { progress });
         };
         let end = match self.setting.cage.run(&order, start, self.wish, &mut progress).await {
-            // It may go on, and who begins the job again takes over what is set aside for it.
-            Ok(Finished::Wish(Wish::Release)) => return Err(Stopped::Wish(Wish::Release)),
+            // Who begins the job again takes over what is set aside for it, or counts it as spent.
+            Ok(Finished::GoesOn) => return Err(Stopped::Wish(Wish::Release)),
             Ok(Finished::Lost(why)) => return Err(Stopped::Lost(why)),
             Ok(Finished::Wish(wish)) => Err(Stopped::Wish(wish)),
             Ok(Finished::Ended(end)) => Ok(end),
