@@ -394,10 +394,7 @@ impl Upgrade<'_> {
                 host.ui.say(&format!(
                     "Done: cicdctl {} is installed; the runner{} as {}.",
                     note.to.version,
-                    match agents {
-                        0 => " answers".to_owned(),
-                        agents => format!(" and {} answer", count(agents, "agent")),
-                    },
+                    who_answers(agents),
                     note.to.version
                 ));
                 self.say_old();
@@ -538,11 +535,7 @@ impl Upgrade<'_> {
                     .hint(format!("`cicdctl logs` may say why; `{}` may be the one before it", old.display())),
             )
         })?;
-        host.ui.say(&format!(
-            "Done: cicdctl {}: the runner{} answers.",
-            about.version,
-            if agents == 0 { String::new() } else { format!(" and {}", count(agents, "agent")) }
-        ));
+        host.ui.say(&format!("Done: the runner{} as cicdctl {}.", who_answers(agents), about.version));
         Ok(Exit::Done)
     }
 
@@ -692,6 +685,13 @@ fn sha256(file: &Path) -> Result<String> {
         }
     };
     read().with_context(|| format!("could not read `{}`", file.display()))
+}
+
+fn who_answers(agents: usize) -> String {
+    match agents {
+        0 => " answers".to_owned(),
+        agents => format!(" and {} answer", count(agents, "agent")),
+    }
 }
 
 /// As a shell takes it.

@@ -558,3 +558,204 @@ impl Digests {
         Ok(sha256)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::CommandSpec;
+
+    struct Place {
+        dir: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Place {
+            Place { dir: tempfile::tempdir().unwrap() }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().canonicalize().unwrap().join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.path(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        }
+
+        fn pins(&self) -> Pins {
+            Pins { file: self.path("engines.lock"), digests: self.path("digests.json") }
+        }
+
+        fn pin(&self, wanted: &Wanted) -> Pin {
+            let pin = self.pins().measure(wanted).unwrap();
+            self.pins().save(vec![pin.clone()]).unwrap();
+            pin
+        }
+
+        fn changed(&self, wanted: &Wanted) -> String {
+            match self.pins().standing(wanted).unwrap() {
+                Standing::Changed(changed) => in_words(&changed),
+                other => panic!("not changed: {other:?}"),
+            }
+        }
+    }
+
+    fn command(argv: &[&Path]) -> Wanted {
+        let argv: Vec<String> = argv.iter().map(|path| path.to_str().unwrap().to_owned()).collect();
+        Wanted::command(&argv).unwrap()
+    }
+
+    #[test]
+    fn one_file_has_the_hash_that_sha256sum_prints() {
+        let place = Place::new();
+        let program = place.write("claude", "abc");
+        let wanted = Wanted::claude(&program);
+        assert_eq!(
+            place.pins().standing(&wanted).unwrap(),
+            Standing::Unpinned(Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into()))
+        );
+        let pin = place.pin(&wanted);
+        assert_eq!(pin.files.len(), 1);
+        assert_eq!(place.pins().standing(&wanted).unwrap(), Standing::Pinned(Box::new(pin)));
+        // It is this one that is meant from now on, wherever another is found.
+        assert_eq!(place.pins().program(EngineName::Claude).unwrap(), Some(program.clone()));
+        place.write("claude", "abd");
+        assert!(place.changed(&wanted).contains("has changed (sha256 a52d159f262b…, pinned ba7816bf8f01…)"));
+        std::fs::remove_file(&program).unwrap();
+        assert_eq!(place.changed(&wanted), format!("`{}` is gone", program.display()));
+        let other = Wanted::claude(&place.write("other/claude", "abc"));
+        assert!(place.changed(&other).contains("the program is `"), "{}", place.changed(&other));
+        // Another engine has pins of its own.
+        let lint = command(&[&place.write("lint", "x")]);
+        assert!(matches!(place.pins().standing(&lint).unwrap(), Standing::Unpinned(Some(_))));
+    }
+
+    #[test]
+    fn a_link_is_followed_and_another_target_is_another_program() {
+        let place = Place::new();
+        let link = place.path("claude");
+        std::os::unix::fs::symlink(place.write("versions/1", "one"), &link).unwrap();
+        let wanted = Wanted::claude(&link);
+        place.pin(&wanted);
+        assert!(matches!(place.pins().standing(&wanted).unwrap(), Standing::Pinned(_)));
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(place.write("versions/2", "one"), &link).unwrap();
+        let changed = place.changed(&wanted);
+        assert!(changed.contains("versions/2`, and pinned is `") && changed.ends_with("versions/1`"), "{changed}");
+    }
+
+    #[test]
+    fn a_script_is_its_interpreter_and_its_whole_package() {
+        let place = Place::new();
+        let package = "lib/node_modules/@acme/lint";
+        let program = place.write(&format!("{package}/bin/cli.js"), "#!/usr/bin/env -S A=1 sh\necho\n");
+        place.write(&format!("{package}/package.json"), "{}");
+        let deep = place.write(&format!("{package}/node_modules/dep/index.js"), "1");
+        place.write(&format!("{package}/node_modules/dep/package.json"), "{}");
+        place.write("lib/node_modules/@acme/other/index.js", "1");
+        std::os::unix::fs::symlink("../../x", place.path(&format!("{package}/link"))).unwrap();
+        let wanted = Wanted::claude(&program);
+        let pin = place.pin(&wanted);
+        let sh = Path::new("/bin/sh").canonicalize().unwrap();
+        assert_eq!(pin.interpreters, [Interpreter { program: sh.clone(), version: None }]);
+        assert_eq!(pin.packages, [place.path(package)]);
+        assert_eq!(pin.files.len(), 6, "{:?}", pin.files);
+        assert!(pin.files.contains_key(sh.to_str().unwrap()));
+        place.write(&format!("{package}/node_modules/dep/index.js"), "2");
+        assert!(place.changed(&wanted).starts_with(&format!("`{}` has changed", deep.display())));
+        place.write(&format!("{package}/node_modules/dep/index.js"), "1");
+        assert!(matches!(place.pins().standing(&wanted).unwrap(), Standing::Pinned(_)));
+        let new = place.write(&format!("{package}/new.js"), "");
+        assert_eq!(place.changed(&wanted), format!("`{}` is new", new.display()));
+        std::fs::remove_file(new).unwrap();
+        std::fs::remove_file(place.path(&format!("{package}/link"))).unwrap();
+        assert!(place.changed(&wanted).ends_with("/link` is gone"), "{}", place.changed(&wanted));
+    }
+
+    #[test]
+    fn the_files_of_a_command_line_belong_to_it() {
+        let place = Place::new();
+        let (program, rules) = (place.write("lint", "x"), place.write("rules.toml", "a = 1"));
+        let wanted = command(&[&program, &rules]);
+        assert_eq!(place.pin(&wanted).files.len(), 2);
+        place.write("rules.toml", "a = 2");
+        assert!(place.changed(&wanted).starts_with(&format!("`{}` has changed", rules.display())));
+        let other = command(&[&program]);
+        assert!(place.changed(&other).starts_with("its command line is another: "), "{}", place.changed(&other));
+    }
+
+    #[test]
+    fn the_hash_of_several_files_is_that_of_the_lines_of_sha256sum() {
+        let place = Place::new();
+        let (a, b) = (place.write("a", "1"), place.write("b", "2"));
+        let pin = place.pins().measure(&command(&[&a, &b])).unwrap();
+        let sums = std::process::Command::new("sha256sum").args([&a, &b]).output().unwrap();
+        assert_eq!(pin.sha256, hex::encode(Sha256::digest(&sums.stdout)));
+    }
+
+    /// The mtime is set back, the size is the same, and the file is the same one.
+    #[test]
+    fn a_change_that_hides_is_read_all_the_same() {
+        let place = Place::new();
+        let program = place.write("lint", "good");
+        let mut digests = Digests::load(&place.path("digests.json"));
+        let meta = program.metadata().unwrap();
+        let good = digests.of(&program).unwrap();
+        assert!(!digests.is_new, "a file that has just changed is not kept");
+        digests.known.insert(program.clone(), Known { identity: Identity::of(&meta), sha256: good.clone() });
+        std::thread::sleep(Duration::from_millis(30));
+        let file = std::fs::OpenOptions::new().write(true).open(&program).unwrap();
+        std::io::Write::write_all(&mut &file, b"evil").unwrap();
+        file.set_modified(meta.modified().unwrap()).unwrap();
+        let now = program.metadata().unwrap();
+        assert_eq!((now.len(), now.ino(), now.modified().unwrap()), (4, meta.ino(), meta.modified().unwrap()));
+        assert_ne!(digests.of(&program).unwrap(), good);
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_read_again() {
+        let place = Place::new();
+        let program = place.write("lint", "good");
+        // An old file, as most are: what is kept is believed as long as nothing about it has changed.
+        let identity = Identity::of(&program.metadata().unwrap());
+        let known = HashMap::from([(program.clone(), Known { identity, sha256: "kept".into() })]);
+        std::fs::write(place.path("digests.json"), serde_json::to_vec(&known).unwrap()).unwrap();
+        assert_eq!(Digests::load(&place.path("digests.json")).of(&program).unwrap(), "kept");
+        // And one that cannot be read costs time only.
+        std::fs::write(place.path("digests.json"), "garbage").unwrap();
+        assert_ne!(Digests::load(&place.path("digests.json")).of(&program).unwrap(), "kept");
+    }
+
+    #[test]
+    fn pins_that_cannot_be_read_are_no_absence_of_pins() {
+        let place = Place::new();
+        let wanted = Wanted::claude(&place.write("claude", "x"));
+        place.pin(&wanted);
+        let text = std::fs::read_to_string(place.path("engines.lock")).unwrap();
+        std::fs::write(place.path("engines.lock"), &text[..text.len() / 2]).unwrap();
+        let error = place.pins().standing(&wanted).unwrap_err();
+        assert!(format!("{error:#}").contains("cannot be read"), "{error:#}");
+        place.pins().save(Vec::new()).unwrap();
+        assert!(!place.path("engines.lock").exists());
+    }
+
+    #[tokio::test]
+    async fn a_pin_has_the_versions_that_programs_say() {
+        let place = Place::new();
+        let program = place.write("claude", "#!/bin/sh\necho \"2.1.330 (Claude Code)${SECRET}\"\n");
+        let pin = place.pins().make(&Wanted::claude(&program)).await.unwrap();
+        assert_eq!(pin.version.as_deref(), Some("2.1.330"));
+        let mute = place.write("mute", "#!/bin/sh\nexit 3\n");
+        assert_eq!(place.pins().make(&command(&[&mute])).await.unwrap().version, None);
+        let error = place.pins().make(&Wanted::claude(&mute)).await.unwrap_err();
+        assert!(error.to_string().ends_with("--version` ended with exit status 3"), "{error:#}");
+        let limit = Duration::from_secs(1);
+        let deadlines = Deadlines { first_byte: limit, idle: limit, total: limit };
+        let spec = EngineSpec::Command(CommandSpec { argv: vec!["/x".into(), "y".into()], deadlines });
+        assert_eq!(Wanted::of(&spec).unwrap().argv, ["/x", "y"]);
+        assert_eq!(Wanted::of(&EngineSpec::Rules), None);
+    }
+}

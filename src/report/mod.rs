@@ -168,7 +168,7 @@ pub fn coverage(receipt: &Receipt) -> Option<String> {
     Some(text)
 }
 
-/// `claude 2.1.3, model sonnet, 12 turns, 3,400 tokens in, 800 out, $0.42`
+/// `claude 2.1.3, sha256:1a2b3c4d5e6f, model sonnet, 12 turns, 3,400 tokens in, 800 out, $0.42`
 fn engine(engine: &EngineUsed) -> String {
     let EngineUsed { name, version, digest, model, turns, input_tokens, output_tokens, cost_usd, session } = engine;
     let name = plain::one_line(name, 100);
