@@ -153,9 +153,9 @@ shows "another program is not started either" 'the program is `/usr/local/bin/ot
 
 # One that changes while it runs.
 configure <<<$'[review]\nengine = "command"\n[engine.command]\nargv = ["/home/alice/bin/lint"]'
-with_stdin alice bash -c 'cat >~/bin/lint' <<<$'#!/bin/sh\ncat >/dev/null\nsleep 4\necho \'{"findings": []}\''
+with_stdin alice bash -c 'cat >~/bin/lint' <<<$'#!/bin/sh\ncat >/dev/null\nsleep 3\necho \'{"findings": []}\''
 alice "$own engine pin --yes -q" 2>/dev/null
-alice "$review >~/said 2>&1 & for i in \$(seq 100); do pgrep -fx 'sleep 4' >/dev/null && break; sleep 0.1; done; echo '#' >>~/bin/lint; wait"
+alice "$review >~/said 2>&1 & for i in \$(seq 100); do pgrep -fx 'sleep 3' >/dev/null && break; sleep 0.1; done; echo '#' >>~/bin/lint; wait"
 check "what it said is not used where it was changed while it ran" expect_output 'changed while it ran, and what it said is not used' alice 'cat ~/said'
 run alice "$own engine unpin --yes && $review"
 ended "without a pin any program may be in its place" 0
