@@ -16,6 +16,8 @@ pub struct Manifest {
     pub directories: Vec<PathBuf>,
     /// Symlinks to this program.
     pub links: Vec<PathBuf>,
+    /// Programs that an upgrade has kept beside the installed one.
+    pub old_programs: Vec<PathBuf>,
     /// We turned lingering on.
     pub linger: bool,
 }

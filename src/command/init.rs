@@ -36,6 +36,9 @@ pub struct Args {
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     refuse_root(host)?;
+    if let Some(note) = crate::command::upgrade::Note::load(host)? {
+        host.ui.warn(&format!("{}; `cicdctl upgrade` goes on", note.in_words()));
+    }
     let manager = host.manager().await?;
     let config_path = host.paths.config_file();
     let starter = match files::read(&config_path)? {

@@ -9,6 +9,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::agent::AgentName;
 use crate::cage;
+use crate::command::upgrade::About;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::runner::{self, Scope};
@@ -27,6 +28,8 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         session_id: AgentName,
     },
+    /// Print this program's version and the schema of the store that it makes
+    Schema,
     /// The engine of one job, inside its cage
     Job {
         #[arg(long, value_name = "DIR")]
@@ -44,6 +47,7 @@ pub async fn run(command: Command, host: Host) -> Result<Exit> {
             log_to_journal(&host, format!("cicd-agent-{session_id}"));
             runner::run(host, Scope::Agent(session_id), false).await?;
         }
+        Command::Schema => host.ui.data_json(&About::this())?,
         Command::Job { dir } => {
             if !dir.is_absolute() {
                 return Err(Fail::usage("`--dir` must be absolute").into());

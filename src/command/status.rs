@@ -183,7 +183,7 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
     runner.socket_path = host.paths.runner_socket().display().to_string();
     let (queue, last, money) = told(work(host, &config, only).await, &mut problems).unwrap_or_default();
     Ok(Status {
-        version: env!("CARGO_PKG_VERSION"),
+        version: crate::version(),
         problems: problems.iter().map(review::reason).collect(),
         user: host.user.clone(),
         set_up: host.paths.manifest().exists(),
@@ -230,7 +230,7 @@ async fn in_foreground(
     let answers = Client::new(host.paths.runner_socket()).info().await.is_ok();
     let (queue, last, money) = told(work(host, config, only).await, &mut problems).unwrap_or_default();
     Ok(Status {
-        version: env!("CARGO_PKG_VERSION"),
+        version: crate::version(),
         problems: problems.iter().map(review::reason).collect(),
         user: host.user.clone(),
         set_up: host.paths.manifest().exists(),

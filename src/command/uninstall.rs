@@ -42,6 +42,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let mut lines: Vec<String> = vec!["stop and disable the runner, its agents and their jobs".into()];
     lines.extend(ours.iter().map(|(path, _)| format!("remove {}", path.display())));
     lines.extend(manifest.links.iter().map(|path| format!("remove {}", path.display())));
+    lines.extend(manifest.old_programs.iter().map(|path| format!("remove {}", path.display())));
     if manifest.linger {
         lines.push(format!("disable lingering for {} (cicdctl had enabled it)", host.user));
     }
@@ -85,6 +86,11 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         }
     }
     manifest.links.clear();
+    for program in std::mem::take(&mut manifest.old_programs) {
+        if let Err(error) = files::remove(&program) {
+            host.ui.warn(&format!("{error:#}"));
+        }
+    }
     if args.purge {
         files::remove_tree(&paths.config_dir)?;
         files::remove_tree(&paths.cache_dir)?;

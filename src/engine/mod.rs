@@ -17,6 +17,7 @@ use redact::Redactor;
 pub mod claude;
 pub mod command;
 mod drafts;
+pub mod pin;
 pub mod process;
 mod redact;
 pub mod rules;
@@ -247,7 +248,7 @@ pub async fn run(
     let mut events = |progress| events(redactor.progress(progress));
     let end = match spec {
         EngineSpec::Rules => {
-            let version = env!("CARGO_PKG_VERSION").to_owned();
+            let version = crate::version().to_owned();
             events(started("rules", Some(version.clone())));
             Ok(EngineReport {
                 used: EngineUsed { name: "rules".to_owned(), version: Some(version), ..EngineUsed::default() },

@@ -62,10 +62,11 @@ impl Redactor {
     }
 
     fn used(&self, used: EngineUsed) -> EngineUsed {
-        let EngineUsed { name, version, model, turns, input_tokens, output_tokens, cost_usd, session } = used;
+        let EngineUsed { name, version, digest, model, turns, input_tokens, output_tokens, cost_usd, session } = used;
         EngineUsed {
             name,
             version: self.maybe(version),
+            digest: self.maybe(digest),
             model: self.maybe(model),
             turns,
             input_tokens,

@@ -32,6 +32,7 @@ use crate::api::{Happening, ReviewRequest, Stage};
 use crate::cage::{Cage, Finished, Input, Order, Start, Wish};
 use crate::config::{Config, ReviewConfig};
 use crate::diff::Diff;
+use crate::engine::pin::Pins;
 use crate::engine::{Bundle, EngineReport, EngineSpec, Progress};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
@@ -63,6 +64,8 @@ pub struct Setting<'a> {
     /// This program, and where `claude` was found.
     pub program: &'a Path,
     pub claude: Option<PathBuf>,
+    /// Which programs may be engines.
+    pub pins: &'a Pins,
     /// The project's repository at its forge, where there is one and a token for it. Nothing of it goes into the cage.
     pub forge: Option<&'a dyn Forge>,
     /// `owner/name` of the project, where an agent has it.
@@ -422,6 +425,7 @@ impl Run<'_> {
             files::make_dir(&self.checkout(), 0o700)?;
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
         }
+        let seal = engine::seal(&mut spec, self.setting.pins).await?;
         // The last step before the engine: what goes wrong from here on is settled.
         let (reserved, start) = match &before {
             Some(note) => {
@@ -473,12 +477,19 @@ impl Run<'_> {
         receipt.engine_ms = Some(engine_ms);
         receipt.peak_memory = end.peak_memory;
         receipt.cage = Some(end.used);
+        let named = || EngineUsed { name: name.to_owned(), ..Default::default() };
         let error = match end.result {
-            Ok(report) => return Ok(Some((report, input.bundle.diff))),
+            Ok(mut report) => {
+                report.used = seal.mark(report.used);
+                if let Err(error) = seal.check(self.setting.pins).await {
+                    receipt.engine = Some(report.used);
+                    return Err(error.into());
+                }
+                return Ok(Some((report, input.bundle.diff)));
+            }
             Err(error) => error,
         };
-        let named = || EngineUsed { name: name.to_owned(), ..Default::default() };
-        receipt.engine = Some(error.used.as_deref().cloned().unwrap_or_else(named));
+        receipt.engine = Some(seal.mark(error.used.as_deref().cloned().unwrap_or_else(named)));
         not_seen(receipt, "the engine did not finish");
         match exhausted {
             Some(cap) => self.refuse(cap),

@@ -291,6 +291,7 @@ pub async fn in_scope(
         api_key_in_environment: in_environment,
         program: &host.program,
         claude: host.find_program("claude"),
+        pins: &host.paths.pins(),
         forge: forge.as_ref().map(|forge| forge as &dyn Forge),
         repo: known_repo,
         skills: &skills,

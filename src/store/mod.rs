@@ -9,6 +9,7 @@ mod approvals;
 mod ledger;
 mod queue;
 mod spend;
+pub mod version;
 mod watch;
 
 use std::path::Path;

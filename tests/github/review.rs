@@ -7,6 +7,7 @@ use std::time::Duration;
 use cicdctl::api::ReviewRequest;
 use cicdctl::cage::{Cage, Wish};
 use cicdctl::config::{Config, EngineName};
+use cicdctl::engine::pin::Pins;
 use cicdctl::forge::github::GitHub;
 use cicdctl::forge::{Forge, Token};
 use cicdctl::review::{self, Outcome, Review, Setting};
@@ -131,6 +132,7 @@ impl World {
             api_key_in_environment: false,
             program: Path::new(PROGRAM),
             claude: None,
+            pins: &Pins { file: place("engines.lock"), digests: place("digests.json") },
             forge: Some(&self.github as &dyn Forge),
             repo: None,
             store: self.store.as_ref(),

@@ -1,6 +1,8 @@
 //! `cicdctl doctor`: every precondition tested, not assumed; each with its cause and the exact remedy.
 
+mod engine;
 mod forge;
+mod upgrade;
 
 use std::path::Path;
 
@@ -9,7 +11,7 @@ use serde::Serialize;
 use zbus::wire::Variant;
 
 use crate::api::client::Client;
-use crate::config::{Config, EngineName};
+use crate::config::Config;
 use crate::converge;
 use crate::error::Exit;
 use crate::host::Host;
@@ -146,6 +148,7 @@ async fn checks(host: &Host) -> Vec<Check> {
     checks.push(store(host).await);
     checks.extend(of_configuration(host, &config, is_known).await);
     checks.push(journal_check(host));
+    checks.extend(upgrade::checks(host).await);
     checks.push(git());
     checks.push(disk(&host.paths.state_dir));
     checks
@@ -156,7 +159,8 @@ async fn of_configuration(host: &Host, config: &Config, is_known: bool) -> Vec<C
     if !is_known {
         return ["engine", "skills", "forge"].map(unknown).into();
     }
-    let mut checks = vec![engine(host, config), skills(host, config)];
+    let mut checks = engine::checks(host, config).await;
+    checks.push(skills(host, config));
     checks.extend(forge::checks(host, config).await);
     checks
 }
@@ -251,13 +255,13 @@ async fn units(host: &Host, manager: &Manager, config: &Config) -> Check {
 async fn socket(host: &Host) -> Check {
     let client = Client::new(host.paths.runner_socket());
     match tokio::time::timeout(std::time::Duration::from_secs(30), client.info()).await {
-        Ok(Ok(info)) if info.version == env!("CARGO_PKG_VERSION") => {
+        Ok(Ok(info)) if info.version == crate::version() => {
             ok("socket", format!("the runner {} answers", info.version))
         }
         Ok(Ok(info)) => warning(
             "socket",
-            format!("the runner is version {}, this is {}", info.version, env!("CARGO_PKG_VERSION")),
-            "`systemctl --user restart cicd-runner.service`",
+            format!("the runner is version {}, this is {}", info.version, crate::version()),
+            "`cicdctl upgrade`",
         ),
         Ok(Err(error)) => failure("socket", format!("{error:#}"), "`cicdctl init`"),
         Err(_) => failure(
@@ -324,68 +328,6 @@ async fn sandbox(host: &Host, manager: &Manager) -> Check {
             "unprivileged user namespaces are forbidden; as root `sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000`, \
              on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; or `[hardening] level = \"off\"` and `cicdctl review --unsandboxed`",
         ),
-    }
-}
-
-fn engine(host: &Host, config: &Config) -> Check {
-    match config.review.engine {
-        EngineName::Rules => ok("engine", "rules (built in)"),
-        EngineName::Command => match config.engine.command.argv.first() {
-            Some(program) if Path::new(program).is_file() => ok("engine", format!("command: {program}")),
-            Some(program) => failure(
-                "engine",
-                format!("the engine's program `{program}` does not exist"),
-                "correct `[engine.command] argv` in the configuration",
-            ),
-            None => failure(
-                "engine",
-                "the engine is `command` and no command is set",
-                "set `[engine.command] argv` in the configuration",
-            ),
-        },
-        EngineName::Claude => {
-            let program = config.engine.claude.program.clone().or_else(|| host.find_program("claude"));
-            let Some(program) = program.filter(|program| program.is_file()) else {
-                return failure(
-                    "engine",
-                    "the engine is `claude` and its program was not found",
-                    "`npm install -g @anthropic-ai/claude-code`, or set `[engine.claude] program`",
-                );
-            };
-            let version = std::process::Command::new(&program)
-                .arg("--version")
-                .env_clear()
-                .env("HOME", "/nonexistent")
-                .env("PATH", "/usr/bin:/bin")
-                .output();
-            let version = match version {
-                Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-                Ok(output) => {
-                    return failure(
-                        "engine",
-                        format!("`{} --version` ended with {}", program.display(), output.status),
-                        "install it anew",
-                    );
-                }
-                Err(error) => {
-                    return failure(
-                        "engine",
-                        format!("`{}` does not start: {error}", program.display()),
-                        "install it anew",
-                    );
-                }
-            };
-            let key = host.paths.credentials_dir().join(crate::cage::API_KEY.0).exists();
-            if key {
-                ok("engine", format!("claude {version} at {}, with a key", program.display()))
-            } else {
-                warning(
-                    "engine",
-                    format!("claude {version} at {}, without a stored key", program.display()),
-                    format!("`cicdctl secret set {}`", crate::cage::API_KEY.0),
-                )
-            }
-        }
     }
 }
 
