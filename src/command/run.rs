@@ -49,7 +49,10 @@ pub async fn run(command: Command, host: Host) -> Result<Exit> {
                 return Err(Fail::usage("`--dir` must be absolute").into());
             }
             let credentials = host.variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-            let key = host.variable(cage::API_KEY.1).map(str::to_owned);
+            let key = match host.variable(cage::KEY_ON_STDIN) {
+                Some(_) => Some(std::io::read_to_string(std::io::stdin())?),
+                None => host.variable(cage::API_KEY.1).map(str::to_owned),
+            };
             cage::run_inside(&dir, credentials.as_deref(), key).await?;
         }
     }

@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::api::{Happening, ReviewRequest, Stage};
-use crate::cage::{Cage, Input, Order, Wish};
+use crate::cage::{API_KEY, Cage, Input, Key, Order, Wish};
 use crate::config::{Config, ReviewConfig};
 use crate::diff::Diff;
 use crate::engine::{Bundle, EngineReport, EngineSpec, Progress};
@@ -37,6 +37,7 @@ use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
 use crate::plain::short;
 use crate::skill::Catalog;
+use crate::secret::{Kept, Vault};
 use crate::store::{Earlier, Store, now_ms};
 use crate::{files, quantity};
 
@@ -57,7 +58,8 @@ pub struct Setting<'a> {
     /// Jobs have their directories below it.
     pub workspace: &'a Path,
     pub engine_home: &'a Path,
-    pub api_key_file: Option<PathBuf>,
+    /// The engine's key is read from it when it is needed, so that the one that is stored now is used.
+    pub vault: &'a Vault,
     pub api_key_in_environment: bool,
     /// This program, and where `claude` was found.
     pub program: &'a Path,
@@ -381,6 +383,15 @@ impl Run<'_> {
             files::make_dir(&self.checkout(), 0o700)?;
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
         }
+        let api_key = match &spec {
+            EngineSpec::Claude(_) => self.setting.vault.load(API_KEY.0)?,
+            _ => None,
+        };
+        let api_key = api_key.map(|(kept, value)| Key {
+            file: (kept == Kept::Plain).then(|| self.setting.vault.plain_file(API_KEY.0)),
+            value,
+        });
+        let redactor = self.setting.vault.redactor();
         // The last step before the engine: what goes wrong from here on is settled.
         let Some(reserved) = self.reserve(&mut spec, &bundle.diff).await? else { return Ok(None) };
         let name = engine::name_of(&spec).as_str();
@@ -392,14 +403,16 @@ impl Run<'_> {
             dir: &self.dir,
             input: &input,
             limits: &self.setting.config.job,
-            api_key_file: self.setting.api_key_file.clone(),
+            api_key,
             api_key_in_environment: self.setting.api_key_in_environment,
             unsandboxed: self.request.unsandboxed,
             program: self.setting.program,
         };
         let engine_began = Instant::now();
         let (tell, mut started) = (&mut self.tell, false);
+        // The cage has cleaned what it hands out, but a hostile engine may write its files, too.
         let mut progress = |progress| {
+            let progress = redactor.clean(progress);
             started |= matches!(progress, Progress::Started { .. });
             tell(Happening::Engine { progress });
         };
@@ -411,8 +424,8 @@ impl Run<'_> {
         receipt.peak_memory = end.peak_memory;
         receipt.cage = Some(end.used);
         let error = match end.result {
-            Ok(report) => return Ok(Some((report, input.bundle.diff))),
-            Err(error) => error,
+            Ok(report) => return Ok(Some((redactor.clean(report), input.bundle.diff))),
+            Err(error) => redactor.clean(error),
         };
         let named = || EngineUsed { name: name.to_owned(), ..Default::default() };
         receipt.engine = Some(error.used.as_deref().cloned().unwrap_or_else(named));

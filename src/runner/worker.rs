@@ -17,6 +17,7 @@ use crate::forge::Forge;
 use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Outcome, Review, Setting};
+use crate::secret::Vault;
 use crate::store::{Ending, Store, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
@@ -216,6 +217,26 @@ pub async fn in_scope(
     wish: &mut watch::Receiver<Wish>,
     tell: &mut (dyn FnMut(Happening) + Send),
 ) -> Option<Review> {
+    // The last net: nothing that leaves here, to be stored, logged, shown or told, has a secret in it.
+    let vault = host.vault();
+    let redactor = vault.redactor();
+    let mut tell = |what| tell(redactor.clean(what));
+    let review = in_scope_with(host, &vault, scope, cage, store, job, wish, &mut tell).await;
+    // Another secret may have been stored meanwhile.
+    review.map(|review| vault.redactor().clean(redactor.clean(review)))
+}
+
+#[expect(clippy::too_many_arguments, reason = "what `in_scope` is given, and one thing more")]
+async fn in_scope_with(
+    host: &Host,
+    vault: &Vault,
+    scope: &Scope,
+    cage: &Cage,
+    store: Option<&Store>,
+    job: &Job,
+    wish: &mut watch::Receiver<Wish>,
+    tell: &mut (dyn FnMut(Happening) + Send),
+) -> Option<Review> {
     let found = settings(host, scope, cage).await;
     let (config, agent, in_environment) = match found {
         Ok(found) => found,
@@ -236,7 +257,6 @@ pub async fn in_scope(
         Ok(skills) => skills,
         Err(error) => return Some(failed(job, &review::reason(&error))),
     };
-    let key_file = host.paths.credentials_dir().join(API_KEY.0);
     let setting = Setting {
         config: &config,
         cage,
@@ -244,7 +264,7 @@ pub async fn in_scope(
         cache_dir: &host.paths.cache_dir,
         workspace: &host.paths.workspace(scope.agent()),
         engine_home: &host.paths.engine_home(scope.agent()),
-        api_key_file: key_file.exists().then_some(key_file),
+        vault,
         api_key_in_environment: in_environment,
         program: &host.program,
         claude: host.find_program("claude"),
