@@ -104,6 +104,7 @@ impl Command {
             Command::Apply(args) => args.changing.yes,
             Command::Uninstall(args) => args.changing.yes,
             Command::Agent(command) => command.yes(),
+            Command::Doctor(args) => args.yes,
             _ => false,
         };
         (yes, matches!(self, Command::Run(_)))
@@ -183,7 +184,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Doctor(args) => command::doctor::run(args, &host).await,
         Command::Skill(command) => command::skill::run(command, &host),
         Command::Workflow(command) => command::workflow::run(command, &host),
-        Command::Secret(command) => command::secret::run(command, &host),
+        Command::Secret(command) => command::secret::run(command, &host).await,
         Command::Run(command) => command::run::run(command, host).await,
         Command::Generate(args) => command::generate::run(&args),
     }

@@ -295,7 +295,10 @@ impl Host {
                 environment.push((name.to_owned(), value.to_owned()));
             }
         }
+        let present = files::read(&self.paths.environment_file())?.unwrap_or_default();
+        let secrets = secret::environment::secrets(&present).into_iter();
         Ok(Places {
+            secrets: secrets.filter_map(|found| Some((found.name, found.value?))).collect(),
             program: self.program.clone(),
             unit_dir: self.paths.unit_dir(),
             environment_file: self.paths.environment_file(),

@@ -7,7 +7,9 @@
 
 pub mod creds;
 pub mod environment;
+pub mod exposure;
 pub mod handover;
+pub mod net;
 pub mod redact;
 pub mod text;
 mod vault;
@@ -22,7 +24,7 @@ use crate::error::Fail;
 use crate::forge::github::{APP_KEY, TOKEN, TOKEN_VARIABLES};
 
 pub use redact::Redactor;
-pub use vault::{Kept, Memory, Stored, Vault};
+pub use vault::{Kept, Memory, Stamp, Stored, Vault, close};
 
 /// Names that mean something, each with the variable that holds the same where the environment is used.
 pub const KNOWN: [(&str, Option<&str>); 3] =
