@@ -10,7 +10,7 @@ use zbus::wire::Variant;
 
 use super::{API_KEY, Order};
 use crate::engine::EngineSpec;
-use crate::forge::github::TOKEN_VARIABLES;
+use crate::secret::VARIABLES;
 
 type Property = (&'static str, Variant<'static>);
 
@@ -43,7 +43,8 @@ fn command(order: &Order<'_>) -> Vec<Property> {
         None => {}
     }
     // The user manager may have it from environment.d, and all its units with it.
-    properties.push(("UnsetEnvironment", TOKEN_VARIABLES.map(str::to_owned).to_vec().into()));
+    let unset = VARIABLES.iter().filter(|name| !pass.iter().any(|passed| passed == *name));
+    properties.push(("UnsetEnvironment", unset.map(|name| (*name).to_owned()).collect::<Vec<_>>().into()));
     if !pass.is_empty() {
         properties.push(("PassEnvironment", pass.into()));
     }
