@@ -13,6 +13,7 @@
 //! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
 //! - [`skill`]: what an engine is told to look for. Pure; [`host`] reads the files.
+//! - [`secret`]: keys and tokens: where they are kept, how they get to who needs them, and how they stay out of texts.
 //! - [`money`]: amounts, caps, and what an engine may be given.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
@@ -40,6 +41,7 @@ pub mod quantity;
 pub mod report;
 pub mod review;
 pub mod runner;
+pub mod secret;
 pub mod skill;
 pub mod store;
 pub mod systemd;

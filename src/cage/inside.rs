@@ -9,11 +9,11 @@ use anyhow::{Context, Result, bail};
 use super::{API_KEY, Input, Output, TOLD_TO_STOP};
 use crate::engine::{self, Progress, Workplace};
 use crate::error::Fail;
-use crate::files;
+use crate::{files, secret};
 
 /// Does the work of one job's engine and leaves its result in `dir`. An engine that fails is a result, too; an error
 /// here means that none could be left.
-pub async fn run_inside(dir: &Path, credentials: Option<&Path>, api_key_variable: Option<String>) -> Result<()> {
+pub async fn run_inside(dir: &Path, credentials: Option<&Path>, api_key_given: Option<String>) -> Result<()> {
     let text = files::read(&dir.join("input.json"))?.context("there is no `input.json`")?;
     let input: Input = serde_json::from_str(&text).context("`input.json` cannot be read")?;
     drop(text);
@@ -21,11 +21,19 @@ pub async fn run_inside(dir: &Path, credentials: Option<&Path>, api_key_variable
         Some(credentials) => files::read(&credentials.join(API_KEY.0))?,
         None => None,
     };
+    let api_key = match from_file.or(api_key_given).filter(|key| !key.trim().is_empty()) {
+        // A file is handed in as it is, and people write files.
+        Some(key) => match secret::text::value(API_KEY.0, key.as_bytes()) {
+            Ok(key) => Some(key.reveal().to_owned()),
+            Err(why) => bail!("the secret `{}` is of no use: {why}", API_KEY.0),
+        },
+        None => None,
+    };
     let workplace = Workplace {
         checkout: dir.join("checkout"),
         scratch: dir.join("scratch"),
         engine_home: input.engine_home.clone(),
-        api_key: from_file.or(api_key_variable).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()),
+        api_key,
     };
     let mut events = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("out/events.jsonl"))?;
     let mut tell = |progress: Progress| {

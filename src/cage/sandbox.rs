@@ -10,7 +10,7 @@ use zbus::wire::Variant;
 
 use super::{API_KEY, Order};
 use crate::engine::EngineSpec;
-use crate::forge::github::TOKEN_VARIABLES;
+use crate::secret::VARIABLES;
 
 type Property = (&'static str, Variant<'static>);
 
@@ -37,14 +37,14 @@ fn command(order: &Order<'_>) -> Vec<Property> {
         ("Environment", vec!["LANG=C.UTF-8".to_owned(), "PATH=/usr/local/bin:/usr/bin:/bin".to_owned()].into()),
     ];
     let mut pass = order.limits.pass_environment.clone();
-    match &order.api_key_file {
-        _ if !order.needs_key() => {}
-        Some(file) => properties.push(("LoadCredential", vec![(API_KEY.0.to_owned(), text(file))].into())),
-        None if order.api_key_in_environment => pass.push(API_KEY.1.to_owned()),
+    match order.key_source() {
+        Some(source) => properties.push(("LoadCredential", vec![(API_KEY.0.to_owned(), text(&source))].into())),
+        None if order.needs_key() && order.api_key_in_environment => pass.push(API_KEY.1.to_owned()),
         None => {}
     }
     // The user manager may have it from environment.d, and all its units with it.
-    properties.push(("UnsetEnvironment", TOKEN_VARIABLES.map(str::to_owned).to_vec().into()));
+    let unset = VARIABLES.iter().filter(|name| !pass.iter().any(|passed| passed == *name));
+    properties.push(("UnsetEnvironment", unset.map(|name| (*name).to_owned()).collect::<Vec<_>>().into()));
     if !pass.is_empty() {
         properties.push(("PassEnvironment", pass.into()));
     }
@@ -97,7 +97,7 @@ fn sandbox(order: &Order<'_>) -> Vec<Property> {
         ("SystemCallArchitectures", vec!["native".to_owned()].into()),
         ("SystemCallFilter", (true, vec!["@system-service".to_owned()]).into()),
         ("SystemCallErrorNumber", 1i32.into()),
-        ("InaccessiblePaths", vec!["-/run/dbus".to_owned(), "-/run/systemd/private".to_owned()].into()),
+        ("InaccessiblePaths", vec!["-/run/dbus".to_owned(), "-/run/systemd/private".to_owned(), "-/run/systemd/io.systemd.Credentials".to_owned()].into()),
     ];
     if !needs_network {
         properties.push(("PrivateNetwork", true.into()));

@@ -13,6 +13,7 @@ use crate::command::upgrade::About;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::runner::{self, Scope};
+use crate::secret::net::Net;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -38,6 +39,7 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, host: Host) -> Result<Exit> {
+    keep_memory_to_itself(!matches!(command, Command::Job { .. }));
     match command {
         Command::Daemon { socket_activation } => {
             log_to_journal(&host, "cicd-runner".into());
@@ -53,7 +55,10 @@ pub async fn run(command: Command, host: Host) -> Result<Exit> {
                 return Err(Fail::usage("`--dir` must be absolute").into());
             }
             let credentials = host.variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-            let key = host.variable(cage::API_KEY.1).map(str::to_owned);
+            let key = match host.variable(cage::KEY_ON_STDIN) {
+                Some(_) => Some(std::io::read_to_string(std::io::stdin())?),
+                None => host.variable(cage::API_KEY.1).map(str::to_owned),
+            };
             cage::run_inside(&dir, credentials.as_deref(), key).await?;
         }
     }
@@ -73,6 +78,7 @@ fn log_to_journal(host: &Host, identifier: String) {
     let level = if host.variable("CICD_DEBUG").is_some() { tracing::Level::DEBUG } else { tracing::Level::INFO };
     tracing_subscriber::registry()
         .with(tracing_subscriber::filter::LevelFilter::from_level(level))
+        .with(Net::new(host.secrets().clone()))
         .with(journal)
         .with(on_stderr.then(|| plain().with_writer(std::io::stderr)))
         .with(file.map(|file| {
@@ -82,6 +88,22 @@ fn log_to_journal(host: &Host, identifier: String) {
                 .with_writer(std::sync::Mutex::new(file))
         }))
         .init();
+    // To standard error it would go around the net.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("a bug: {panic}")));
+}
+
+/// What this process holds in its memory is in no core dump, and not to be read by the user's other processes. A dump
+/// that goes to a program is made whatever the limit says, so it takes both; what is started from here has the limit.
+fn keep_memory_to_itself(is_daemon: bool) {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::debug!("core dumps could not be turned off: {error}");
+    }
+    // The engine of a job may look at the process that started it; it has the same secret.
+    if is_daemon && let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::debug!("memory could not be closed to others: {error}");
+    }
 }
 
 /// With `StandardInput=socket` standard error is that socket, too: what is written there goes to the client.

@@ -8,6 +8,7 @@ use crate::error::Exit;
 use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
+use crate::secret::exposure;
 use crate::systemd::{self, Manager, Verb};
 use crate::unit::plan::{Authorship, authorship};
 use crate::unit::{PATTERNS, dir};
@@ -70,6 +71,9 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if let Some(manager) = &manager {
         stop_everything(host, manager).await?;
     }
+    if !args.purge && ours.iter().any(|(path, _)| *path == paths.environment_file()) {
+        keep_secrets(host).await?;
+    }
     for (path, _) in &ours {
         files::remove(path)?;
         if let Some(parent) = path.parent().filter(|parent| parent.to_string_lossy().ends_with(".service.d")) {
@@ -122,6 +126,16 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Secrets in our file of environment.d are kept, as all others are, but no longer for every program to see.
+async fn keep_secrets(host: &Host) -> Result<()> {
+    let file = exposure::Place::File(host.paths.environment_file());
+    for found in exposure::exposed(host, None).await?.iter().filter(|found| found.place == file) {
+        let name = exposure::keep(host, found)?;
+        host.ui.say(&format!("  kept  {} from {} as the secret `{name}`", found.variable, host.paths.environment_file().display()));
+    }
+    Ok(())
 }
 
 /// Temporary files of a command that was killed while it wrote, in directories that are not ours alone.

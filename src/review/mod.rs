@@ -29,7 +29,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::api::{Happening, ReviewRequest, Stage};
-use crate::cage::{Cage, Finished, Input, Order, Start, Wish};
+use crate::cage::{API_KEY, Cage, Finished, Input, Key, Order, Start, Wish};
 use crate::config::{Config, ReviewConfig};
 use crate::diff::Diff;
 use crate::engine::pin::Pins;
@@ -39,6 +39,7 @@ use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
 use crate::plain::short;
 use crate::skill::Catalog;
+use crate::secret::{Kept, Vault};
 use crate::store::{Earlier, Store, now_ms};
 use crate::{files, quantity};
 
@@ -59,7 +60,8 @@ pub struct Setting<'a> {
     /// Jobs have their directories below it.
     pub workspace: &'a Path,
     pub engine_home: &'a Path,
-    pub api_key_file: Option<PathBuf>,
+    /// The engine's key is read from it when it is needed, so that the one that is stored now is used.
+    pub vault: &'a Vault,
     pub api_key_in_environment: bool,
     /// This program, and where `claude` was found.
     pub program: &'a Path,
@@ -426,6 +428,15 @@ impl Run<'_> {
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
         }
         let seal = engine::seal(&mut spec, self.setting.pins).await?;
+        let api_key = match &spec {
+            EngineSpec::Claude(_) => self.setting.vault.load(API_KEY.0)?,
+            _ => None,
+        };
+        let api_key = api_key.map(|(kept, value)| Key {
+            file: (kept == Kept::Plain).then(|| self.setting.vault.plain_file(API_KEY.0)),
+            value,
+        });
+        let redactor = self.setting.vault.redactor();
         // The last step before the engine: what goes wrong from here on is settled.
         let (reserved, start) = match &before {
             Some(note) => {
@@ -451,14 +462,16 @@ impl Run<'_> {
             dir: &self.dir,
             input: &input,
             limits: &self.setting.config.job,
-            api_key_file: self.setting.api_key_file.clone(),
+            api_key,
             api_key_in_environment: self.setting.api_key_in_environment,
             unsandboxed: self.request.unsandboxed,
             program: self.setting.program,
         };
         let engine_began = Instant::now();
         let (tell, mut started) = (&mut self.tell, matches!(start, Start::Adopt { told } if told > 0));
+        // The cage has cleaned what it hands out, but a hostile engine may write its files, too.
         let mut progress = |progress| {
+            let progress = redactor.clean(progress);
             started |= matches!(progress, Progress::Started { .. });
             tell(Happening::Engine { progress });
         };
@@ -479,7 +492,8 @@ impl Run<'_> {
         receipt.cage = Some(end.used);
         let named = || EngineUsed { name: name.to_owned(), ..Default::default() };
         let error = match end.result {
-            Ok(mut report) => {
+            Ok(report) => {
+                let mut report = redactor.clean(report);
                 report.used = seal.mark(report.used);
                 if let Err(error) = seal.check(self.setting.pins).await {
                     receipt.engine = Some(report.used);
@@ -487,7 +501,7 @@ impl Run<'_> {
                 }
                 return Ok(Some((report, input.bundle.diff)));
             }
-            Err(error) => error,
+            Err(error) => redactor.clean(error),
         };
         receipt.engine = Some(seal.mark(error.used.as_deref().cloned().unwrap_or_else(named)));
         not_seen(receipt, "the engine did not finish");

@@ -96,6 +96,15 @@ impl Manager {
         Ok(self.proxy().environment().await?)
     }
 
+    /// Takes variables out of the manager's environment block; what files of environment.d say is there again after a
+    /// reload.
+    pub async fn unset_environment(&self, names: &[&str]) -> Result<()> {
+        self.proxy
+            .unset_environment(names)
+            .await
+            .with_context(|| format!("could not take {} out of the user manager's environment", quoted(names)))
+    }
+
     pub async fn control_group(&self) -> Result<String> {
         Ok(self.proxy().control_group().await?)
     }

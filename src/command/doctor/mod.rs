@@ -2,6 +2,7 @@
 
 mod engine;
 mod forge;
+mod secrets;
 mod upgrade;
 
 use std::path::Path;
@@ -25,7 +26,17 @@ use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 ///
 /// Exits with status 1 if a check fails; a warning does not.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Mend what can be mended without a doubt: modes of secrets, and secrets that are in the environment
+    #[arg(long)]
+    fix: bool,
+    /// Answer the question of `--fix` with yes
+    #[arg(short, long, requires = "fix")]
+    pub yes: bool,
+    /// Show what `--fix` would do and do nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,8 +69,24 @@ fn failure(code: &'static str, found: impl Into<String>, remedy: impl Into<Strin
     Check { code, verdict: Verdict::Failure, found: found.into(), remedy: Some(remedy.into()) }
 }
 
-pub async fn run(_: Args, host: &Host) -> Result<Exit> {
-    let checks = checks(host).await;
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    if args.fix {
+        secrets::fix(host, args.dry_run).await?;
+        if args.dry_run {
+            return Ok(Exit::Done);
+        }
+    }
+    // An answer of a forge or an engine may say back what it was told.
+    let redactor = host.vault().redactor();
+    let checks: Vec<Check> = checks(host)
+        .await
+        .into_iter()
+        .map(|check| Check {
+            found: redactor.text(&check.found),
+            remedy: check.remedy.map(|remedy| redactor.text(&remedy)),
+            ..check
+        })
+        .collect();
     if host.ui.json {
         host.ui.data_json(&checks)?;
     } else {
@@ -126,6 +153,7 @@ async fn checks(host: &Host) -> Vec<Check> {
                 format!("log in by ssh or on the console, or let root run `loginctl enable-linger {}`", host.user),
             ));
             checks.push(store(host).await);
+            checks.extend(secrets::checks(host, &config, None).await);
             checks.extend(of_configuration(host, &config, is_known).await);
             return checks;
         }
@@ -146,6 +174,7 @@ async fn checks(host: &Host) -> Vec<Check> {
     checks.push(delegation(&manager).await);
     checks.push(sandbox(host, &manager).await);
     checks.push(store(host).await);
+    checks.extend(secrets::checks(host, &config, Some(&manager)).await);
     checks.extend(of_configuration(host, &config, is_known).await);
     checks.push(journal_check(host));
     checks.extend(upgrade::checks(host).await);
