@@ -105,6 +105,11 @@ impl Manager {
             .with_context(|| format!("could not take {} out of the user manager's environment", quoted(names)))
     }
 
+    /// Directories in which the manager looks for units.
+    pub async fn unit_path(&self) -> Result<Vec<String>> {
+        Ok(self.proxy.unit_path().await?)
+    }
+
     pub async fn control_group(&self) -> Result<String> {
         Ok(self.proxy().control_group().await?)
     }

@@ -55,6 +55,7 @@ pub struct Args {
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let name: AgentName = args.name.parse().map_err(Fail::usage)?;
+    let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
     let Some(mut manifest) = Manifest::load(&host.paths.manifest())? else {
         bail!(Fail::new("nothing is set up for this user yet").hint("run `cicdctl init` first"));
     };
@@ -89,8 +90,13 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
 
     let plan = converge::plan(host, &config, &agents, false)?;
     let manager = host.manager().await?;
-    let running = manager.state(&name.socket()).await.is_ok_and(|state| state.is_active());
-    let mut also = Vec::new();
+    let mut running = manager.is_enabled(&name.socket()).await && manager.is_enabled(&name.service()).await;
+    running &= manager.state(&name.socket()).await.is_ok_and(|state| state.is_active());
+    if agent.watches().is_some() {
+        // The others are woken by their socket.
+        running &= manager.state(&name.service()).await.is_ok_and(|state| state.is_active());
+    }
+    let mut also = converge::unfinished(&manifest);
     if present.is_none() {
         also.push(format!("create {}", path.display()));
     }
@@ -104,14 +110,16 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         host.ui.say(&format!("Nothing to change: agent `{name}` is there and its socket listens."));
         return Ok(Exit::Done);
     }
-    let _lock = converge::lock(host)?;
+    converge::check_places(host)?;
     files::make_dir(&host.paths.agents_dir(), 0o700)?;
     for dir in ["engine-home", "workspace", "sessions"] {
         files::make_dir(&host.paths.agent_state(&name).join(dir), 0o700)?;
     }
-    files::write(&path, text.as_bytes(), 0o600)?;
+    if present.is_none() {
+        files::create(&path, text.as_bytes(), 0o600)?;
+    }
     converge::apply(host, &plan, &mut manifest, &manager).await?;
-    manager.enable(&[&name.service(), &name.socket()]).await?;
+    converge::enable(host, &mut manifest, &manager, &[&name.service(), &name.socket()]).await?;
     start(host, &manager, &name).await?;
     host.ui.say(&format!("Done: agent `{name}` answers on its socket."));
     host.ui.say(&format!("  configuration  {}", path.display()));

@@ -17,7 +17,7 @@ mod parallel;
 mod prompt;
 mod refute;
 mod session;
-mod stream;
+pub mod stream;
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
