@@ -4,8 +4,9 @@
 //! Both start `cicdctl run job --dir DIR`. The two sides talk through files below DIR, so that the cage needs nobody
 //! at its side: `input.json` goes in; `out/events.jsonl` and at last `out/result.json` come out.
 
+mod first;
 mod inside;
-mod sandbox;
+pub mod sandbox;
 
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -25,8 +26,9 @@ use crate::secret::Value;
 use crate::secret::handover::Handover;
 use crate::systemd::{Manager, UnitState, Verb};
 
+pub use first::run_first;
 pub use inside::run_inside;
-pub use sandbox::properties;
+use sandbox::{Around, properties};
 
 /// Name of the secret with the engine's key, and of the variable that holds it outside a cage.
 pub const API_KEY: (&str, &str) = ("anthropic-api-key", "ANTHROPIC_API_KEY");
@@ -293,7 +295,8 @@ async fn in_unit(
 
 /// Starts the unit; an error where its process did not come to run.
 async fn begin(manager: &Manager, order: &Order<'_>, unit: &str, sandboxed: bool) -> Result<()> {
-    let properties = properties(order, sandboxed, GRACE);
+    let around = Around::of(manager).await?;
+    let properties = properties(order, sandboxed, GRACE, &around);
     let borrowed: Vec<(&str, Variant<'_>)> =
         properties.iter().map(|(name, value)| Ok((*name, value.try_clone()?))).collect::<Result<_>>()?;
     match order.key().filter(|key| key.file.is_none()) {

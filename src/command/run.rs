@@ -1,9 +1,10 @@
 //! `cicdctl run …`: what units start. Hidden; people use the other commands.
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use tracing_subscriber::prelude::*;
 
@@ -12,6 +13,7 @@ use crate::cage;
 use crate::command::upgrade::About;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
+use crate::probe;
 use crate::runner::{self, Scope};
 use crate::secret::net::Net;
 
@@ -35,6 +37,29 @@ pub enum Command {
     Job {
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
+        /// Be the first process of a namespace of processes: start the rest, and bury what is left behind
+        #[arg(long)]
+        first: bool,
+        /// Let nothing that is started make a namespace
+        #[arg(long, requires = "first")]
+        no_namespaces: bool,
+    },
+    /// Try what the unit that this is started in is to refuse, or to go beyond its limits; the answer is JSON
+    ///
+    /// What to try is read from standard input, as JSON.
+    Probe {
+        /// Go beyond the limits for memory, tasks and CPU
+        #[arg(long, conflicts_with_all = ["first", "hog"])]
+        exceed: bool,
+        /// Take more and more memory, up to this many MiB
+        #[arg(long, value_name = "MIB", conflicts_with = "first")]
+        hog: Option<usize>,
+        /// As for `job`
+        #[arg(long)]
+        first: bool,
+        /// As for `job`
+        #[arg(long, requires = "first")]
+        no_namespaces: bool,
     },
 }
 
@@ -50,9 +75,13 @@ pub async fn run(command: Command, host: Host) -> Result<Exit> {
             runner::run(host, Scope::Agent(session_id), false).await?;
         }
         Command::Schema => host.ui.data_json(&About::this())?,
-        Command::Job { dir } => {
+        Command::Job { dir, first, no_namespaces } => {
             if !dir.is_absolute() {
                 return Err(Fail::usage("`--dir` must be absolute").into());
+            }
+            if first {
+                let arguments = ["run", "job", "--dir"].map(OsStr::new);
+                return cage::run_first(&host.program, &[&arguments[..], &[dir.as_os_str()]].concat(), no_namespaces);
             }
             let credentials = host.variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
             let key = match host.variable(cage::KEY_ON_STDIN) {
@@ -60,6 +89,15 @@ pub async fn run(command: Command, host: Host) -> Result<Exit> {
                 None => host.variable(cage::API_KEY.1).map(str::to_owned),
             };
             cage::run_inside(&dir, credentials.as_deref(), key).await?;
+        }
+        Command::Probe { hog: Some(mib), .. } => probe::hog(mib),
+        Command::Probe { exceed: true, .. } => host.ui.data_json(&probe::exceed(&host.program)?)?,
+        Command::Probe { first: true, no_namespaces, .. } => {
+            return cage::run_first(&host.program, &["run", "probe"].map(OsStr::new), no_namespaces);
+        }
+        Command::Probe { .. } => {
+            let request = serde_json::from_reader(std::io::stdin()).context("what to try cannot be read")?;
+            host.ui.data_json(&probe::attempt(&request))?;
         }
     }
     Ok(Exit::Done)

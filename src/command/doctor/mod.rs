@@ -2,6 +2,7 @@
 
 mod engine;
 mod forge;
+pub mod probe;
 mod secrets;
 mod upgrade;
 
@@ -9,7 +10,6 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
-use zbus::wire::Variant;
 
 use crate::api::client::Client;
 use crate::config::Config;
@@ -171,8 +171,7 @@ async fn checks(host: &Host) -> Vec<Check> {
     checks.push(if is_known { drift(host, &config) } else { unknown("drift") });
     checks.push(units(host, &manager, &config).await);
     checks.push(socket(host).await);
-    checks.push(delegation(&manager).await);
-    checks.push(sandbox(host, &manager).await);
+    checks.extend(probe::checks(host, &manager, &config).await);
     checks.push(store(host).await);
     checks.extend(secrets::checks(host, &config, Some(&manager)).await);
     checks.extend(of_configuration(host, &config, is_known).await);
@@ -297,65 +296,6 @@ async fn socket(host: &Host) -> Check {
             "socket",
             "the runner does not answer within 30 s",
             "`cicdctl logs runner`, then `systemctl --user restart cicd-runner.service`",
-        ),
-    }
-}
-
-async fn delegation(manager: &Manager) -> Check {
-    let group = manager.control_group().await.unwrap_or_default();
-    let read = |root: &str| std::fs::read_to_string(format!("{root}{group}/cgroup.controllers")).ok();
-    let controllers = read("/sys/fs/cgroup").or_else(|| read("/sys/fs/cgroup/unified")).unwrap_or_default();
-    let missing: Vec<&str> = ["cpu", "memory", "pids"]
-        .into_iter()
-        .filter(|name| !controllers.split_whitespace().any(|known| known == *name))
-        .collect();
-    if missing.is_empty() {
-        return ok("delegation", "cpu, memory and pids are delegated: limits are enforced");
-    }
-    let found = format!(
-        "limits of {} are declared only: the user manager is not given {}",
-        missing.join(", "),
-        if missing.len() == 1 { "this controller" } else { "these controllers" }
-    );
-    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        warning(
-            "delegation",
-            found,
-            "as root: `mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu memory pids\\n' > /etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload`, then log in anew",
-        )
-    } else {
-        warning(
-            "delegation",
-            found,
-            "the host uses the legacy cgroup hierarchy; boot with `systemd.unified_cgroup_hierarchy=1`",
-        )
-    }
-}
-
-/// Starts a unit with a sandbox, as the cages are, and looks whether it could be had.
-async fn sandbox(host: &Host, manager: &Manager) -> Check {
-    let name = format!("cicd-job-doctor-{}.service", std::process::id());
-    let program = host.program.display().to_string();
-    let properties: Vec<(&str, Variant<'_>)> = vec![
-        ("Type", "exec".into()),
-        ("Description", "cicdctl doctor: can the sandbox be had?".into()),
-        ("ExecStart", vec![(program.clone(), vec![program, "--version".to_owned()], false)].into()),
-        ("PrivateUsers", true.into()),
-        ("ProtectSystem", "strict".into()),
-        ("ProtectHome", "read-only".into()),
-        ("PrivateTmp", true.into()),
-        ("StandardOutput", "null".into()),
-    ];
-    let started = manager.start_transient(&name, &properties).await;
-    let state = manager.state(&name).await.unwrap_or_default();
-    manager.reset_failed(&name).await;
-    match started {
-        Ok(()) if !state.is_failed() => ok("sandbox", "a unit with a user namespace of its own starts"),
-        _ => failure(
-            "sandbox",
-            format!("a unit with a user namespace of its own does not start: {}", state.failure()),
-            "unprivileged user namespaces are forbidden; as root `sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000`, \
-             on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; or `[hardening] level = \"off\"` and `cicdctl review --unsandboxed`",
         ),
     }
 }
