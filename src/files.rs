@@ -85,6 +85,40 @@ fn put(path: &Path, mode: u32, fill: impl FnOnce(&mut fs::File) -> Result<()>, b
     write().with_context(|| format!("could not write `{}`", path.display()))
 }
 
+/// Gives a file a second name, in place of what has it: a hard link, or a copy where the file system or its owner does not
+/// allow one.
+pub fn link_over(path: &Path, name: &Path) -> Result<()> {
+    let link = || -> Result<()> {
+        let dir = name.parent().context("the path has no directory")?;
+        let temporary = dir.join(format!("{TEMPORARY}{}-link", std::process::id()));
+        remove(&temporary)?;
+        match fs::hard_link(path, &temporary) {
+            Ok(()) => {
+                // Of two names of one file the rename does nothing, and leaves both.
+                fs::rename(&temporary, name)?;
+                remove(&temporary)?;
+                sync_dir(dir)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(error.into()),
+            Err(_) => {
+                let mut source = fs::File::open(path)?;
+                let mode = source.metadata()?.permissions().mode() & 0o777;
+                write_with(name, mode, |file| Ok(std::io::copy(&mut source, file).map(drop)?))
+            }
+        }
+    };
+    link().with_context(|| format!("could not keep `{}` as `{}`", path.display(), name.display()))
+}
+
+/// Moves a file over another of the same directory: at any moment there is the one or the other.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    let rename = || -> Result<()> {
+        fs::rename(from, to)?;
+        sync_dir(to.parent().context("the path has no directory")?)
+    };
+    rename().with_context(|| format!("could not put `{}` in the place of `{}`", from.display(), to.display()))
+}
+
 /// Removes a file with the text `old`, and not what somebody else has made of it meanwhile; one that is gone is as good.
 pub fn remove_if(path: &Path, old: &str) -> Result<()> {
     let remove = || match look(path)? {
@@ -206,6 +240,18 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<()> {
         .mode(mode)
         .create(path)
         .with_context(|| format!("could not make the directory `{}`", path.display()))
+}
+
+/// The same for what must be there after a power cut, too: the names of what was made are on disk when this returns.
+pub fn make_dir_durably(path: &Path, mode: u32) -> Result<()> {
+    let missing = missing_dirs(path);
+    make_dir(path, mode)?;
+    for dir in missing.iter().filter_map(|dir| dir.parent()) {
+        // A relative path may begin with nothing.
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        sync_dir(dir).with_context(|| format!("could not sync the directory `{}`", dir.display()))?;
+    }
+    Ok(())
 }
 
 /// The directories that [`make_dir`] would make, outermost first.
@@ -374,6 +420,21 @@ mod tests {
         let error = write(&dir.path().join("link"), b"gone", 0o644).unwrap_err();
         assert!(format!("{error:#}").contains("no regular file"), "{error:#}");
         assert_eq!(read(&target).unwrap().as_deref(), Some("keep"));
+    }
+
+    #[test]
+    fn a_second_name_takes_the_place_of_what_had_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, name, new) = (dir.path().join("p"), dir.path().join("p.old"), dir.path().join("new"));
+        fs::write(&path, "one").unwrap();
+        fs::write(&name, "before").unwrap();
+        link_over(&path, &name).unwrap();
+        link_over(&path, &name).unwrap();
+        assert_eq!(read(&name).unwrap().as_deref(), Some("one"));
+        fs::write(&new, "two").unwrap();
+        rename(&new, &path).unwrap();
+        assert_eq!((read(&path).unwrap().as_deref(), read(&name).unwrap().as_deref()), (Some("two"), Some("one")));
+        assert_eq!(names(dir.path()).unwrap(), ["p", "p.old"]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Manifest {
     pub directories: Vec<PathBuf>,
     /// Symlinks to this program.
     pub links: Vec<PathBuf>,
+    /// Programs that an upgrade has kept beside the installed one.
+    pub old_programs: Vec<PathBuf>,
     /// Units that were not enabled before.
     pub enabled: Vec<String>,
     /// We turned lingering on.

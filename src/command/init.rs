@@ -38,6 +38,9 @@ pub struct Args {
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     refuse_root(host)?;
+    if let Some(note) = crate::command::upgrade::Note::load(host)? {
+        host.ui.warn(&format!("{}; `cicdctl upgrade` goes on", note.in_words()));
+    }
     let manager = host.manager().await?;
     refuse_other_unit_directory(host, &manager).await?;
     converge::check_places(host)?;

@@ -12,6 +12,7 @@ use crate::error::Exit;
 use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
+use crate::secret::exposure;
 use crate::systemd::{self, Manager, Verb};
 use crate::unit::plan::{Authorship, Plan, Present};
 use crate::unit::{PATTERNS, Places, dir};
@@ -54,6 +55,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let mut lines: Vec<String> = vec!["stop and disable the runner, its agents and their jobs".into()];
     lines.extend(ours.iter().map(|file| format!("remove {}", file.path.display())));
     lines.extend(links.iter().map(|path| format!("remove {}", path.display())));
+    lines.extend(manifest.old_programs.iter().map(|path| format!("remove {}", path.display())));
     if manifest.linger {
         lines.push(format!("disable lingering for {} (cicdctl had enabled it)", host.user));
     }
@@ -85,6 +87,9 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if let Some(manager) = &manager {
         stop_everything(host, manager).await?;
     }
+    if !args.purge && ours.iter().any(|file| file.path == paths.environment_file()) {
+        keep_secrets(host).await?;
+    }
     let links_of_units = dir::enablements(&places)?;
     let mut emptied: Vec<PathBuf> =
         manifest.directories.iter().filter(|dir| dir.extension().is_some_and(|end| end == "wants")).cloned().collect();
@@ -113,6 +118,11 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     for link in &links {
         files::remove(link)?;
     }
+    for program in &manifest.old_programs {
+        if let Err(error) = files::remove(program) {
+            host.ui.warn(&format!("{error:#}"));
+        }
+    }
     files::remove(&paths.runner_socket())?;
     files::remove_tree(&paths.runtime_dir.join("cicd-toolkit"))?;
     if args.purge {
@@ -120,6 +130,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     } else {
         // After the thing itself: what is taken back twice does no harm.
         manifest.links.clear();
+        manifest.old_programs.clear();
         manifest.enabled.clear();
         manifest.restart.clear();
         manifest.reload = false;
@@ -137,6 +148,16 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Secrets in our file of environment.d are kept, as all others are, but no longer for every program to see.
+async fn keep_secrets(host: &Host) -> Result<()> {
+    let file = exposure::Place::File(host.paths.environment_file());
+    for found in exposure::exposed(host, None).await?.iter().filter(|found| found.place == file) {
+        let name = exposure::keep(host, found)?;
+        host.ui.say(&format!("  kept  {} from {} as the secret `{name}`", found.variable, host.paths.environment_file().display()));
+    }
+    Ok(())
 }
 
 /// Everything else, and at last the record of what there was to take back: whoever is killed at any point finds it

@@ -15,6 +15,7 @@ pub type UnitTuple = (String, String, String, String, String, String, OwnedObjec
 )]
 pub trait Manager {
     fn reload(&self) -> zbus::Result<()>;
+    fn unset_environment(&self, names: &[&str]) -> zbus::Result<()>;
     fn subscribe(&self) -> zbus::Result<()>;
     #[allow(clippy::type_complexity)]
     fn enable_unit_files(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::UnitFile;
+use crate::secret::environment::masked;
 
 const MARK: &str = "# cicdctl-digest: ";
 
@@ -154,7 +155,10 @@ impl Plan {
             };
             text.push_str(&format!("  {verb} {path}\n"));
             if diffs {
-                let diff = similar::TextDiff::from_lines(old, new);
+                let is_environment = file.path.parent().is_some_and(|dir| dir.ends_with("environment.d"));
+                let shown = |text| if is_environment { masked(text) } else { text.to_owned() };
+                let (old, new) = (shown(old), shown(new));
+                let diff = similar::TextDiff::from_lines(&old, &new);
                 for line in diff.unified_diff().context_radius(2).to_string().lines() {
                     text.push_str(&format!("      {line}\n"));
                 }

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::cli::Changing;
+use crate::command::doctor;
 use crate::config::{self, Agent, AgentFile, EngineName, MIN_WATCH, Percent, Size, Source, Span};
 use crate::converge;
 use crate::error::{Exit, Fail};
@@ -16,6 +17,7 @@ use crate::git::Repository;
 use crate::host::Host;
 use crate::install::Manifest;
 use crate::plain;
+use crate::review;
 use crate::systemd::Verb;
 
 /// Add an agent for a project and start it
@@ -126,6 +128,10 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if let Some(path) = &agent.path {
         host.ui.say(&format!("  project        {}", path.display()));
     }
+    let proof = doctor::probe::of_agent(host, &manager, &name.service(), agent.config.hardening.level).await;
+    // It runs; what could not be looked at is no reason to take it back.
+    let proof = proof.unwrap_or_else(|error| format!("not proved: {}", review::reason(&error)));
+    host.ui.say(&format!("  limits and hardening: {proof}"));
     host.ui.say(&format!("  undo           cicdctl agent remove {name}"));
     match agent.watches() {
         Some(repo) => {
@@ -148,7 +154,7 @@ fn next_for_watch(host: &Host, agent: &Agent) -> String {
                         `[watch] backlog = true` changes that."
             .into(),
         Ok(None) => format!("Next: `cicdctl secret set {TOKEN}`; without a token it sees nothing."),
-        Err(error) => format!("It sees nothing yet: {}", crate::review::reason(&error)),
+        Err(error) => format!("It sees nothing yet: {}", review::reason(&error)),
     }
 }
 

@@ -2,12 +2,14 @@
 
 use anyhow::{Result, bail};
 
+use crate::cage;
 use crate::cli::Changing;
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
+use crate::review;
 use crate::store::Store;
 use crate::systemd::Verb;
 
@@ -49,19 +51,18 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         manager.change_one(Verb::Stop, &name.service()).await?;
         manager.reset_failed(&name.service()).await;
         manager.disable(&[&name.service(), &name.socket()]).await?;
+        // Engines go on without their agent.
+        for job in review::engines(&host.paths.workspace(Some(name)))? {
+            manager.change_one(Verb::Stop, &cage::unit_name(&job)).await?;
+            manager.reset_failed(&cage::unit_name(&job)).await;
+        }
         manifest.enabled.retain(|unit| *unit != name.service() && *unit != name.socket());
     }
     if host.paths.store().exists() {
         let store = Store::open(&host.paths.store())?;
         for agent in &chosen {
             store.forget_watches(&agent.name).await?;
-            // Nobody will ever take them from the queue again, and a cage may outlive its agent.
-            for job in store.end_all_of(&agent.name, "its agent was removed").await? {
-                for cage in manager.loaded(&[&format!("cicd-job-{job}*")]).await? {
-                    manager.change_one(Verb::Stop, &cage).await?;
-                    manager.reset_failed(&cage).await;
-                }
-            }
+            store.end_all(&agent.name, "its agent was removed").await?;
         }
     }
     for agent in &chosen {

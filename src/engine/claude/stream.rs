@@ -686,6 +686,7 @@ mod tests {
             EngineUsed {
                 name: "claude".to_owned(),
                 version: Some("2.1.330".to_owned()),
+                digest: None,
                 model: Some("claude-sonnet-5-5".to_owned()),
                 turns: Some(4),
                 input_tokens: Some(6900),
