@@ -148,7 +148,7 @@ for ((round = 0; round < rounds; round++)); do
 done
 printf '%s kills, %s commands that ended before their call, %s distinct states, %s faults\n' \
     $kills $missed "$(sort -u /tmp/states | wc -l)" $faults
-[ $faults -eq 0 ] && [ $kills -ge $((rounds * 4)) ]
+[ $faults -eq 0 ] && [ $kills -ge 12 ] && [ $kills -gt $((missed * 8)) ]
 SCRIPT
 sed 's/^/# /' <<<"$output"
 ended "killed at every place, the next one finishes and nothing is left: $(tail -n 1 <<<"$output")" 0
