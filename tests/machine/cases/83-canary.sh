@@ -19,7 +19,7 @@ say >&2
 say
 case $(cat /etc/leaky-mode) in
     crash) ulimit -c unlimited 2>/dev/null; kill -SEGV $$ ;;
-    hang) sleep 8 ;;
+    hang) sleep 4 ;;
 esac
 exit 1
 FILE
@@ -40,7 +40,7 @@ import http.server, json
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps({"message": "I was told " + str(self.headers.get("Authorization"))}).encode()
-        self.send_response(403); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+        self.send_response(401 if self.path.endswith("/user") else 403); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
     do_POST = do_GET
     def log_message(self, *args): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", 8097), Handler).serve_forever()
@@ -97,7 +97,6 @@ hides "in no form" 'c4n4ry'
 engine claude hang &
 hanging=$!
 check "an engine runs" wait_for 15 as_root pgrep -x leaky_claude
-sleep 2
 wait "$hanging"
 engine claude crash
 shows "an engine that crashes: not reviewed" '^status 4$'
