@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::agent::AgentName;
 use crate::config::{self, Agent, Config, Source};
+use crate::engine::pin::Pins;
 use crate::error::Fail;
 use crate::files;
 use crate::secret::{self, Vault};
@@ -48,6 +49,11 @@ impl Paths {
         self.config_dir.join("skills")
     }
 
+    /// Which programs may be engines, as `cicdctl engine pin` wrote it.
+    pub fn pins(&self) -> Pins {
+        Pins { file: self.config_dir.join("engines.lock"), digests: self.cache_dir.join("engine-digests.json") }
+    }
+
     pub fn credentials_dir(&self) -> PathBuf {
         self.config_dir.join("credentials")
     }
@@ -67,6 +73,11 @@ impl Paths {
     /// What `init` made and set, so that `uninstall` takes back just that.
     pub fn manifest(&self) -> PathBuf {
         self.state_dir.join("install.json")
+    }
+
+    /// An upgrade that has begun.
+    pub fn upgrade_note(&self) -> PathBuf {
+        self.state_dir.join("upgrade.json")
     }
 
     /// The manifest until its directory is there.
@@ -310,7 +321,11 @@ impl Host {
 
     /// An executable by name, on the caller's PATH and in the usual places of the user.
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
-        let path = self.variable("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin");
+        self.find_program_in(self.variable("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin"), name)
+    }
+
+    /// The same on another PATH, such as that of the units.
+    pub fn find_program_in(&self, path: &str, name: &str) -> Option<PathBuf> {
         let own = [".local/bin", ".claude/local", ".npm-global/bin"].map(|dir| self.paths.home.join(dir));
         std::env::split_paths(path).chain(own).map(|dir| dir.join(name)).find(|file| {
             use std::os::unix::fs::PermissionsExt;

@@ -2,11 +2,13 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{API_KEY, Input, Output};
+use super::{API_KEY, Input, Output, TOLD_TO_STOP};
 use crate::engine::{self, Progress, Workplace};
+use crate::error::Fail;
 use crate::{files, secret};
 
 /// Does the work of one job's engine and leaves its result in `dir`. An engine that fails is a result, too; an error
@@ -44,11 +46,17 @@ pub async fn run_inside(dir: &Path, credentials: Option<&Path>, api_key_given: O
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     // A unit's processes end with it; a child process whose parent is killed has only this.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    let told_to_stop = || Fail { exit: TOLD_TO_STOP, ..Fail::new("told to stop") };
     let result = tokio::select! {
-        result = engine::run(&input.spec, &input.bundle, &workplace, &mut tell) => result,
+        biased;
         // Leaving drops the engine, and with it all that it started.
-        _ = term.recv() => bail!("told to stop"),
+        _ = term.recv() => bail!(told_to_stop()),
+        result = engine::run(&input.spec, &input.bundle, &workplace, &mut tell) => result,
     };
+    // Systemd tells all processes of a unit at once: what an engine says that ends by that is no result.
+    if result.is_err() && tokio::time::timeout(Duration::from_millis(200), term.recv()).await.is_ok() {
+        bail!(told_to_stop());
+    }
     let output = Output { result, peak_memory: own_peak_memory() };
     files::write(&dir.join("out/result.json"), &serde_json::to_vec(&output)?, 0o600)
 }

@@ -64,7 +64,13 @@ pub async fn run(
 }
 
 /// What the end of the program and its output mean.
-fn outcome(program: &str, end: End, stdout: &[u8], stderr: &str, checkout: &Path) -> Result<EngineReport, EngineError> {
+pub fn outcome(
+    program: &str,
+    end: End,
+    stdout: &[u8],
+    stderr: &str,
+    checkout: &Path,
+) -> Result<EngineReport, EngineError> {
     let cause = |text: &str| with_last_words(format!("`{program}` {text}"), stderr);
     match end {
         End::Exited(0 | 1) => {}

@@ -18,6 +18,7 @@ use crate::secret::scrub::scrub;
 pub mod claude;
 pub mod command;
 mod drafts;
+pub mod pin;
 pub mod process;
 pub mod rules;
 pub mod sarif;
@@ -247,7 +248,7 @@ pub async fn run(
     let mut events = |progress| events(redactor.clean(progress));
     let end = match spec {
         EngineSpec::Rules => {
-            let version = env!("CARGO_PKG_VERSION").to_owned();
+            let version = crate::version().to_owned();
             events(started("rules", Some(version.clone())));
             Ok(EngineReport {
                 used: EngineUsed { name: "rules".to_owned(), version: Some(version), ..EngineUsed::default() },

@@ -19,7 +19,7 @@ pub const RUNNER_SERVICE: &str = "cicd-runner.service";
 pub const RUNNER_SOCKET: &str = "cicd-runner.socket";
 pub const SLICE: &str = "cicd.slice";
 /// Every unit of ours that can be loaded, as patterns for `ListUnitsByPatterns`.
-pub const PATTERNS: [&str; 4] = ["cicd-runner.*", "cicd-agent@*", "cicd-job-*", "cicd.slice"];
+pub const PATTERNS: [&str; 5] = ["cicd-runner.*", "cicd-agent@*", "cicd-job-*", "cicd-probe-*", "cicd.slice"];
 
 /// Where things are, as the unit files must say it.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cicdctl::api::ReviewRequest;
 use cicdctl::cage::{Cage, Wish};
 use cicdctl::config::{Config, EngineName};
+use cicdctl::engine::pin::Pins;
 use cicdctl::forge::github::GitHub;
 use cicdctl::forge::{Forge, Token};
 use cicdctl::review::{self, Outcome, Review, Setting};
@@ -29,6 +30,8 @@ pub struct World {
     /// Where secrets are, if there are any.
     pub secrets: PathBuf,
     pub store: Option<Store>,
+    /// How often the job was put off.
+    pub turn: u32,
 }
 
 impl World {
@@ -38,7 +41,7 @@ impl World {
         let token = Token::new(TOKEN).unwrap();
         let github = GitHub::new(fake.api().parse().unwrap(), REPO.into(), token).unwrap().with_pace(Duration::ZERO);
         let secrets = dir.path().join("secrets");
-        let world = World { dir, fake, github, config: Config::default(), secrets, store: None };
+        let world = World { dir, fake, github, config: Config::default(), secrets, store: None, turn: 0 };
         let bare = world.bare();
         std::fs::create_dir_all(&bare).unwrap();
         world.git(&bare, &["init", "-q", "--bare", "-b", "main", "."]);
@@ -94,7 +97,14 @@ impl World {
     }
 
     pub async fn review(&self, request: ReviewRequest) -> Review {
-        self.review_as("01JTEST", request).await
+        let review = self.review_as("01JTEST", request).await;
+        self.ended("01JTEST").await;
+        review
+    }
+
+    /// Does what is done once the end of a job is written down.
+    pub async fn ended(&self, job: &str) {
+        review::remove(&self.path("workspace"), job).await;
     }
 
     /// A job that the store knows, from its acceptance to its end.
@@ -105,9 +115,11 @@ impl World {
         let job = store.claim(None).await.unwrap().unwrap();
         let review = self.review_as(&job.id, job.request).await;
         store.finish(&job.id, review.clone()).await.unwrap();
+        self.ended(&job.id).await;
         review
     }
 
+    /// Without [`World::ended`] it is as if the process had been killed before it wrote the end down.
     pub async fn review_as(&self, job: &str, request: ReviewRequest) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
@@ -124,9 +136,11 @@ impl World {
             api_key_in_environment: false,
             program: Path::new(PROGRAM),
             claude: None,
+            pins: &Pins { file: place("engines.lock"), digests: place("digests.json") },
             forge: Some(&self.github as &dyn Forge),
             repo: None,
             store: self.store.as_ref(),
+            turn: self.turn,
         };
         review::run(job, &request, &setting, &mut wish, &mut |_| {}).await.unwrap()
     }

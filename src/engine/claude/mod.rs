@@ -17,7 +17,7 @@ mod parallel;
 mod prompt;
 mod refute;
 mod session;
-mod stream;
+pub mod stream;
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -218,7 +218,7 @@ fn check_pin(pinned: Option<&str>, found: Option<&str>) -> Result<(), EngineErro
     match (pinned, found) {
         (Some(pinned), found) if found != Some(pinned) => Err(failed(format!(
             "Claude Code is {}, and only {pinned} is to be used: install that one \
-             (`npm install -g @anthropic-ai/claude-code@{pinned}`), or change `[engine.claude] version`",
+             (`npm install -g @anthropic-ai/claude-code@{pinned}`), or change `[engine.claude] version` or the pin (`cicdctl engine pin claude`)",
             found.unwrap_or("of an unknown version")
         ))),
         _ => Ok(()),
