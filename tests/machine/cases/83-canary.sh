@@ -45,7 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", 8097), Handler).serve_forever()
 FILE
-"$MACHINE" exec "$name" -- bash -c 'cat >/root/words' <<<"$key $token"
+"$MACHINE" exec "$name" -- bash -c 'cat >/root/words' <<<"$key"$'\n'"$token"
 "$MACHINE" exec "$name" -- bash -c 'cat >/root/contrast' <<<"$contrast"
 "$MACHINE" exec "$name" -- bash -c 'cat >/root/planted' <<<"$planted"
 
@@ -90,6 +90,12 @@ engine command none
 shows "an engine that looks around: reviewed" '^status 0$'
 shows "it saw its environment" 'CICD_CHECKOUT'
 hides "and none of the secrets" 'c4n4ry|GH_TOKEN'
+pid=$(alice 'systemctl --user show -P MainPID cicd-runner.service')
+with_stdin bob bash -c 'cat >token' <<<"$token-2"
+with_stdin alice cicdctl secret set github-token --quiet <<<"$token-2"
+engine rules none
+shows "another token is used without a restart" '^status 0$'
+same "by the same process" "$pid" "$(alice 'systemctl --user show -P MainPID cicd-runner.service')"
 engine claude none
 shows "an engine that prints its key: not reviewed" '^status 4$'
 shows "what it printed is shown without it" 'my key is \[redacted anthropic-api-key\], \[redacted anthropic-api-key\]'
