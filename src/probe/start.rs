@@ -296,7 +296,7 @@ fn order<'a>(config: &'a Config, dir: &'a Path, input: &'a Input, program: &'a P
         dir,
         input,
         limits: &config.job,
-        api_key_file: None,
+        api_key: None,
         api_key_in_environment: false,
         unsandboxed: false,
         program,
