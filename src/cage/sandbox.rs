@@ -123,7 +123,8 @@ fn environment(order: &Order<'_>, around: &Around) -> Vec<Property> {
         None if order.api_key_in_environment => pass.push(API_KEY.1.to_owned()),
         None => {}
     }
-    let stays = |name: &str| ENVIRONMENT.iter().any(|(own, _)| *own == name) || pass.iter().any(|passed| passed == name);
+    let stays =
+        |name: &str| ENVIRONMENT.iter().any(|(own, _)| *own == name) || pass.iter().any(|passed| passed == name);
     let unset = around.variables.iter().map(String::as_str).chain(OF_SYSTEMD);
     let unset = unset.filter(|name| !stays(name)).chain(TOKEN_VARIABLES).map(str::to_owned).collect::<BTreeSet<_>>();
     properties.push(("UnsetEnvironment", unset.into_iter().collect::<Vec<String>>().into()));
@@ -167,6 +168,8 @@ fn sandbox(order: &Order<'_>, around: &Around) -> Vec<Property> {
         ("PrivateTmp", true.into()),
         ("PrivateDevices", true.into()),
         ("PrivateIPC", true.into()),
+        // PrivateDevices= leaves that of the host there, and PrivateIPC= is about other shared memory.
+        ("TemporaryFileSystem", vec![("/dev/shm".to_owned(), "mode=1777".to_owned())].into()),
         ("ProtectControlGroups", true.into()),
         ("ProtectKernelTunables", true.into()),
         ("ProtectHostname", true.into()),
