@@ -87,13 +87,14 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 
 /// Removes what a [`write`] to a file of this directory left that was killed.
 pub fn remove_temporary(dir: &Path) -> Result<()> {
-    for name in names(dir)? {
-        let path = dir.join(&name);
-        if name.starts_with(TEMPORARY) && path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
-            remove(&path)?;
-        }
-    }
-    Ok(())
+    temporary(dir)?.iter().try_for_each(|path| remove(path))
+}
+
+/// What a [`write`] to a file of this directory left that was killed.
+pub fn temporary(dir: &Path) -> Result<Vec<PathBuf>> {
+    let names = names(dir)?.into_iter().filter(|name| name.starts_with(TEMPORARY));
+    let paths = names.map(|name| dir.join(name));
+    Ok(paths.filter(|path| path.symlink_metadata().is_ok_and(|meta| meta.is_file())).collect())
 }
 
 /// Makes a directory and what is missing above it.
