@@ -917,7 +917,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__doctor)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            opts="-y -q -v -h --fix --yes --dry-run --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2957,7 +2957,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__secret__subcmd__remove)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            opts="-q -v -h --dry-run --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2983,7 +2983,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__secret__subcmd__set)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            opts="-q -v -h --plain --dry-run --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -432,6 +432,9 @@ always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l fix -d 'Mend what can be mended without a doubt: modes of secrets, and secrets that are in the environment'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s y -l yes -d 'Answer the question of `--fix` with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l dry-run -d 'Show what `--fix` would do and do nothing'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s v -l verbose -d 'Print more about what is done'
@@ -596,7 +599,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_s
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -s h -l help -d 'Print help'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "list" -d 'List the names of the secrets that are stored'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "list" -d 'List the secrets that are stored, and how each is kept'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "remove" -d 'Remove a secret'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
@@ -604,6 +607,8 @@ always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l plain -d 'Keep it as a plain file, also where it could be encrypted: for a home directory that several hosts share'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l dry-run -d 'Check the value and say where it would be kept'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Print more about what is done'
@@ -616,18 +621,19 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more about what is done'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l dry-run -d 'Say what would be removed'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the names of the secrets that are stored'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the secrets that are stored, and how each is kept'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Remove a secret'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
@@ -742,7 +748,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_su
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "check" -d 'Check skills, and that the configured ones are there'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from workflow" -f -a "github" -d 'Print a workflow for GitHub Actions'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "list" -d 'List the names of the secrets that are stored'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "list" -d 'List the secrets that are stored, and how each is kept'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "remove" -d 'Remove a secret'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "daemon" -d 'The runner of the user'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "agent" -d 'The runner of one project'

@@ -109,6 +109,7 @@ impl Command {
             Command::Upgrade(args) => args.changing.yes,
             Command::Agent(command) => command.yes(),
             Command::Engine(command) => command.yes(),
+            Command::Doctor(args) => args.yes,
             _ => false,
         };
         (yes, matches!(self, Command::Run(_)))
@@ -190,7 +191,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Engine(command) => command::engine::run(command, &host).await,
         Command::Skill(command) => command::skill::run(command, &host),
         Command::Workflow(command) => command::workflow::run(command, &host),
-        Command::Secret(command) => command::secret::run(command, &host),
+        Command::Secret(command) => command::secret::run(command, &host).await,
         Command::Run(command) => command::run::run(command, host).await,
         Command::Generate(args) => command::generate::run(&args),
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
@@ -13,6 +14,7 @@ use crate::config::{self, Agent, Config, Source};
 use crate::engine::pin::Pins;
 use crate::error::Fail;
 use crate::files;
+use crate::secret::{self, Vault};
 use crate::skill::{self, Catalog, HostFile, Problem};
 use crate::systemd::Manager;
 use crate::ui::Ui;
@@ -132,6 +134,7 @@ pub struct Host {
     pub program: PathBuf,
     environment: HashMap<String, String>,
     config_override: Option<PathBuf>,
+    secrets: Arc<secret::Memory>,
 }
 
 impl Host {
@@ -156,6 +159,7 @@ impl Host {
             uid,
             user: user.map_or_else(|| uid.to_string(), |user| user.name),
             program: std::env::current_exe().context("could not find this program's own file")?,
+            secrets: Arc::new(secret::Memory::new(|name| environment.get(name).map(String::as_str))),
             environment,
             config_override,
         })
@@ -163,6 +167,16 @@ impl Host {
 
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The user's secrets.
+    pub fn vault(&self) -> Vault {
+        Vault::new(self.paths.credentials_dir(), self.paths.environment_file(), self.secrets.clone())
+    }
+
+    /// What this process knows of them, for texts that must not have them in them.
+    pub fn secrets(&self) -> &Arc<secret::Memory> {
+        &self.secrets
     }
 
     pub async fn manager(&self) -> Result<Manager> {
@@ -292,7 +306,10 @@ impl Host {
                 environment.push((name.to_owned(), value.to_owned()));
             }
         }
+        let present = files::read(&self.paths.environment_file())?.unwrap_or_default();
+        let secrets = secret::environment::secrets(&present).into_iter();
         Ok(Places {
+            secrets: secrets.filter_map(|found| Some((found.name, found.value?))).collect(),
             program: self.program.clone(),
             unit_dir: self.paths.unit_dir(),
             environment_file: self.paths.environment_file(),

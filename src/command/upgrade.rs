@@ -124,7 +124,7 @@ impl Note {
 
 /// Where the copy is until it takes its place.
 fn staged(program: &Path) -> PathBuf {
-    program.with_file_name(".cicdctl-new")
+    program.with_file_name(format!(".cicdctl-{}-new", std::process::id()))
 }
 
 /// The second name of the program before the last upgrade.
@@ -149,11 +149,9 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let _lock = lock(host)?;
     let program = installed(host)?;
     if let Some(dir) = program.parent().filter(|_| !args.changing.dry_run) {
-        // Copies of one that was killed; where they are not ours to remove, the directory is not ours to write to.
-        for path in files::temporary(dir)? {
-            if let Err(error) = files::remove(&path) {
-                tracing::debug!("{error:#}");
-            }
+        // Copies of one that was killed. Where they are not ours to remove, the directory is not ours to write to.
+        if let Err(error) = files::remove_abandoned(dir) {
+            tracing::debug!("{error:#}");
         }
     }
     let upgrade = Upgrade { host, program, wait: args.wait.0, stop: stop_limit(host) };
@@ -717,7 +715,7 @@ mod tests {
     fn names_beside_the_program() {
         let program = Path::new("/home/al ice/bin/cicdctl");
         assert_eq!(old_name(program), Path::new("/home/al ice/bin/cicdctl.old"));
-        assert_eq!(staged(program), Path::new("/home/al ice/bin/.cicdctl-new"));
+        assert_eq!(staged(program).parent(), program.parent());
         assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
     }
 

@@ -62,7 +62,7 @@ async fn program(host: &Host, wanted: &Wanted) -> Check {
             Ok(version) => found = format!("claude {version} at {path}"),
             Err(error) => return failure("engine", format!("{error:#}"), "install it anew"),
         }
-        if host.paths.credentials_dir().join(API_KEY.0).exists() {
+        if host.vault().list().is_ok_and(|all| all.iter().any(|stored| stored.name == API_KEY.0)) {
             found.push_str(", with a key");
         } else {
             found.push_str(", without a stored key");

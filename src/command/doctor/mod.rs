@@ -2,13 +2,14 @@
 
 mod engine;
 mod forge;
+pub mod probe;
+mod secrets;
 mod upgrade;
 
 use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
-use zbus::wire::Variant;
 
 use crate::api::client::Client;
 use crate::config::Config;
@@ -25,7 +26,17 @@ use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 ///
 /// Exits with status 1 if a check fails; a warning does not.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Mend what can be mended without a doubt: modes of secrets, and secrets that are in the environment
+    #[arg(long)]
+    fix: bool,
+    /// Answer the question of `--fix` with yes
+    #[arg(short, long, requires = "fix")]
+    pub yes: bool,
+    /// Show what `--fix` would do and do nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,8 +69,24 @@ fn failure(code: &'static str, found: impl Into<String>, remedy: impl Into<Strin
     Check { code, verdict: Verdict::Failure, found: found.into(), remedy: Some(remedy.into()) }
 }
 
-pub async fn run(_: Args, host: &Host) -> Result<Exit> {
-    let checks = checks(host).await;
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    if args.fix {
+        secrets::fix(host, args.dry_run).await?;
+        if args.dry_run {
+            return Ok(Exit::Done);
+        }
+    }
+    // An answer of a forge or an engine may say back what it was told.
+    let redactor = host.vault().redactor();
+    let checks: Vec<Check> = checks(host)
+        .await
+        .into_iter()
+        .map(|check| Check {
+            found: redactor.text(&check.found),
+            remedy: check.remedy.map(|remedy| redactor.text(&remedy)),
+            ..check
+        })
+        .collect();
     if host.ui.json {
         host.ui.data_json(&checks)?;
     } else {
@@ -126,6 +153,7 @@ async fn checks(host: &Host) -> Vec<Check> {
                 format!("log in by ssh or on the console, or let root run `loginctl enable-linger {}`", host.user),
             ));
             checks.push(store(host).await);
+            checks.extend(secrets::checks(host, &config, None).await);
             checks.extend(of_configuration(host, &config, is_known).await);
             return checks;
         }
@@ -143,9 +171,9 @@ async fn checks(host: &Host) -> Vec<Check> {
     checks.push(if is_known { drift(host, &config) } else { unknown("drift") });
     checks.push(units(host, &manager, &config).await);
     checks.push(socket(host).await);
-    checks.push(delegation(&manager).await);
-    checks.push(sandbox(host, &manager).await);
+    checks.extend(probe::checks(host, &manager, &config).await);
     checks.push(store(host).await);
+    checks.extend(secrets::checks(host, &config, Some(&manager)).await);
     checks.extend(of_configuration(host, &config, is_known).await);
     checks.push(journal_check(host));
     checks.extend(upgrade::checks(host).await);
@@ -268,65 +296,6 @@ async fn socket(host: &Host) -> Check {
             "socket",
             "the runner does not answer within 30 s",
             "`cicdctl logs runner`, then `systemctl --user restart cicd-runner.service`",
-        ),
-    }
-}
-
-async fn delegation(manager: &Manager) -> Check {
-    let group = manager.control_group().await.unwrap_or_default();
-    let read = |root: &str| std::fs::read_to_string(format!("{root}{group}/cgroup.controllers")).ok();
-    let controllers = read("/sys/fs/cgroup").or_else(|| read("/sys/fs/cgroup/unified")).unwrap_or_default();
-    let missing: Vec<&str> = ["cpu", "memory", "pids"]
-        .into_iter()
-        .filter(|name| !controllers.split_whitespace().any(|known| known == *name))
-        .collect();
-    if missing.is_empty() {
-        return ok("delegation", "cpu, memory and pids are delegated: limits are enforced");
-    }
-    let found = format!(
-        "limits of {} are declared only: the user manager is not given {}",
-        missing.join(", "),
-        if missing.len() == 1 { "this controller" } else { "these controllers" }
-    );
-    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        warning(
-            "delegation",
-            found,
-            "as root: `mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu memory pids\\n' > /etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload`, then log in anew",
-        )
-    } else {
-        warning(
-            "delegation",
-            found,
-            "the host uses the legacy cgroup hierarchy; boot with `systemd.unified_cgroup_hierarchy=1`",
-        )
-    }
-}
-
-/// Starts a unit with a sandbox, as the cages are, and looks whether it could be had.
-async fn sandbox(host: &Host, manager: &Manager) -> Check {
-    let name = format!("cicd-job-doctor-{}.service", std::process::id());
-    let program = host.program.display().to_string();
-    let properties: Vec<(&str, Variant<'_>)> = vec![
-        ("Type", "exec".into()),
-        ("Description", "cicdctl doctor: can the sandbox be had?".into()),
-        ("ExecStart", vec![(program.clone(), vec![program, "--version".to_owned()], false)].into()),
-        ("PrivateUsers", true.into()),
-        ("ProtectSystem", "strict".into()),
-        ("ProtectHome", "read-only".into()),
-        ("PrivateTmp", true.into()),
-        ("StandardOutput", "null".into()),
-    ];
-    let started = manager.start_transient(&name, &properties).await;
-    let state = manager.state(&name).await.unwrap_or_default();
-    manager.reset_failed(&name).await;
-    match started {
-        Ok(()) if !state.is_failed() => ok("sandbox", "a unit with a user namespace of its own starts"),
-        _ => failure(
-            "sandbox",
-            format!("a unit with a user namespace of its own does not start: {}", state.failure()),
-            "unprivileged user namespaces are forbidden; as root `sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000`, \
-             on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; or `[hardening] level = \"off\"` and `cicdctl review --unsandboxed`",
         ),
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn checks(host: &Host) -> Vec<Check> {
             return checks;
         }
     };
-    let left = program.parent().map(files::temporary).and_then(Result::ok).unwrap_or_default();
+    let left = program.parent().map(files::abandoned).and_then(Result::ok).unwrap_or_default();
     if let (true, Some(left)) = (checks.is_empty(), left.first()) {
         let found = format!("`{}` is left of an upgrade that was killed before it replaced anything", left.display());
         checks.push(warning(
