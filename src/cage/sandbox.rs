@@ -182,7 +182,15 @@ fn sandbox(order: &Order<'_>, around: &Around) -> Vec<Property> {
         ("SystemCallArchitectures", vec!["native".to_owned()].into()),
         ("SystemCallFilter", (true, system_calls(around)).into()),
         ("SystemCallErrorNumber", 1i32.into()),
-        ("InaccessiblePaths", vec!["-/run/dbus".to_owned(), "-/run/systemd/private".to_owned(), "-/run/systemd/io.systemd.Credentials".to_owned()].into()),
+        (
+            "InaccessiblePaths",
+            vec![
+                "-/run/dbus".to_owned(),
+                "-/run/systemd/private".to_owned(),
+                "-/run/systemd/io.systemd.Credentials".to_owned(),
+            ]
+            .into(),
+        ),
     ];
     if around.has_private_pids() {
         properties.push(("PrivatePIDs", "yes".to_owned().into()));
