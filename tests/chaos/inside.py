@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
-"""What the kill points need inside a machine: somebody who asks for reviews, somebody who kills, and a count.
+"""What the chaos suite needs inside a machine: somebody who asks for reviews, somebody who kills, a count, a watch.
 
     chaos repo DIR COUNT        a bare repository with pull requests 1 to COUNT, each of another head
     chaos ask SEED              asks for one after the other until ~/chaos/stop is there
     chaos kill COUNT SEED MIN MAX [KIND..]    kills COUNT times, with MIN to MAX seconds between two
     chaos finish SECONDS        lets all of it end, and prints the count
+    chaos latency AGENT CALLS REVIEWS DIR     of calls of GET /healthz, and of reviews of HEAD~1..HEAD by the rules;
+                                              AGENT may be `runner`
+    chaos crowd KIND COUNT SECONDS            COUNT clients of the runner for that time: `silent` ones say nothing,
+                                              `head` and `body` send a byte each second, `deaf` ones read no answer,
+                                              `follower` ones wait for the job in ~/job; who is cut off comes again
 
 Pull request N is of the runner, the agent `quick` or the agent `slow`, as N modulo 3 is 0, 1 or 2. Both speak to a
 fake_github at port 8098 whose journal they do not read: what stands at the forge is what it says itself. What was
@@ -21,8 +26,12 @@ import collections
 import json
 import os
 import random
+import resource
+import select
 import signal
+import socket
 import sqlite3
+import statistics
 import subprocess
 import sys
 import threading
@@ -36,6 +45,7 @@ REPO = "acme/shop"
 SCOPES = ["cicd-runner.service", "cicd-agent@quick.service", "cicd-agent@slow.service"]
 AGENTS = [None, "quick", "slow"]
 RUNTIME = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+RUNNER = f"{RUNTIME}/cicd-runner.sock"
 SLICE = f"/sys/fs/cgroup/user.slice/user-{os.getuid()}.slice/user@{os.getuid()}.service/cicd.slice"
 # A cicdctl that asks for this pull request and above was started to be killed.
 FOR_THE_KILLER = 5000
@@ -114,7 +124,7 @@ def by_curl(number):
     if AGENTS[number % 3]:
         body["agent"] = AGENTS[number % 3]
     done = subprocess.run(
-        ["curl", "-sS", "--max-time", "40", "--unix-socket", f"{RUNTIME}/cicd-runner.sock", "-w", "\n%{http_code}",
+        ["curl", "-sS", "--max-time", "40", "--unix-socket", RUNNER, "-w", "\n%{http_code}",
          "-H", "Content-Type: application/json", "-d", json.dumps(body), "http://localhost/review"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     text, _, status = done.stdout.decode().rpartition("\n")
@@ -302,6 +312,113 @@ def killed_cli(number, after):
     return [process.pid] if process.returncode == -signal.SIGKILL else []
 
 
+#-- latency -------------------------------------------------------------------------------
+
+
+def http(path, method, target, body=None, timeout=60):
+    """Status and body of the answer on a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as to:
+        to.settimeout(timeout)
+        to.connect(path)
+        data = b"" if body is None else json.dumps(body).encode()
+        to.sendall(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                   f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        text = b""
+        while piece := to.recv(65536):
+            text += piece
+    head, _, rest = text.partition(b"\r\n\r\n")
+    return int(head.split(None, 2)[1] if head else 0), rest
+
+
+def latency(agent, calls, reviews, directory):
+    path = RUNNER if agent == "runner" else f"{RUNTIME}/cicd-toolkit/agents/{agent}.sock"
+    times = []
+    for _ in range(calls):
+        began = time.monotonic()
+        status, _ = http(path, "GET", "/healthz")
+        assert status == 200, status
+        times.append(time.monotonic() - began)
+        time.sleep(0.02)
+    print(f"GET /healthz at {agent}: median {spread(times)}, {calls} calls")
+    times = []
+    for _ in range(reviews):
+        began = time.monotonic()
+        status, text = http(path, "POST", "/review", {"path": directory, "range": "HEAD~1..HEAD", "engine": "rules"})
+        assert status == 202, text
+        job = json.loads(text)["id"]
+        while True:
+            answer = json.loads(http(path, "GET", f"/jobs/{job}")[1])
+            if answer["state"] == "ended":
+                break
+            time.sleep(0.02)
+        assert answer["outcome"] == "reviewed", answer
+        times.append(time.monotonic() - began)
+    if reviews:
+        print(f"review by the rules at {agent}: median {spread(times)}, {reviews} reviews")
+
+
+def crowd(kind, count, seconds):
+    """Each client is a connection that is in the way as long as it is let."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+    begin = {"silent": b"", "head": b"GET /healthz HTTP/1.1\r\nX-Slow: ", "deaf": b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 40,
+             "follower": f"GET /jobs/{following()}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode(),
+             "body": b"POST /review HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"}[kind]
+    end, there, cut, refused = time.monotonic() + seconds, [], 0, 0
+    while time.monotonic() < end:
+        while len(there) < count and time.monotonic() < end:
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            client.setblocking(False)
+            try:
+                client.connect(RUNNER)
+                client.send(begin)
+            except BlockingIOError:
+                # The backlog is full.
+                client.close()
+                refused += 1
+                break
+            except OSError:
+                client.close()
+                cut += 1
+                continue
+            there.append(client)
+        time.sleep(0.25 if kind == "silent" else 1)
+        still = []
+        for client in there:
+            try:
+                if kind in ("head", "body"):
+                    client.send(b"x")
+                if kind != "deaf" and client.recv(65536) == b"":
+                    raise ConnectionResetError
+                if kind == "deaf" and is_hung_up(client):
+                    raise ConnectionResetError
+                still.append(client)
+            except BlockingIOError:
+                still.append(client)
+            except OSError:
+                client.close()
+                cut += 1
+        there = still
+    print(f"{kind}: {count} clients for {seconds:.0f} s, {cut} times one was cut off, {len(there)} are left, {refused} times the backlog was full")
+
+
+def following():
+    try:
+        with open(f"{HOME}/job") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return "none"
+
+
+def is_hung_up(client):
+    poll = select.poll()
+    poll.register(client, 0)
+    return any(what & (select.POLLHUP | select.POLLERR) for _, what in poll.poll(0))
+
+
+def spread(times):
+    return f"{statistics.median(times) * 1000:.0f} ms, max {max(times) * 1000:.0f} ms"
+
+
 #-- the count -----------------------------------------------------------------------------
 
 
@@ -395,6 +512,10 @@ def main():
     if what == "kill":
         count, seed, least, most = int(arguments[0]), int(arguments[1]), float(arguments[2]), float(arguments[3])
         sys.exit(not kill(count, seed, least, most, arguments[4:]))
+    if what == "latency":
+        return latency(arguments[0], int(arguments[1]), int(arguments[2]), arguments[3])
+    if what == "crowd":
+        return crowd(arguments[0], int(arguments[1]), float(arguments[2]))
     if what == "finish":
         sys.exit(not finish(float(arguments[0])))
     sys.exit(__doc__)

@@ -15,10 +15,10 @@ kills=${CHAOS_KILLS:-12} seed=${CHAOS_SEED:-1}
 read -ra pause <<<"${CHAOS_PAUSE:-0.1 0.9}"
 read -ra cuts <<<"${CHAOS_CUTS:-}"
 read -ra kinds <<<"${CHAOS_KINDS:-}"
-here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+own=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 
-program chaos <"$here/inside.py"
-program fake_github <"$here/../fixtures/github/fake_github.py"
+program chaos <"$own/inside.py"
+program fake_github <"$own/../fixtures/github/fake_github.py"
 program slow_engine <<'FILE'
 #!/bin/sh
 # Takes between half a second and three, and finds the line that each of the pull requests has changed.
