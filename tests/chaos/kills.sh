@@ -57,10 +57,10 @@ FILE
 check "a runner and two agents" alice '
     cicdctl init --yes --quiet && cicdctl secret set github-token --quiet <~/token &&
     sed -i "s|^#api_url.*|api_url = \"http://127.0.0.1:8098/api/v3\"|; s|^#write_pause.*|write_pause = \"0s\"|" ~/.config/cicd-toolkit/config.toml &&
-    cicdctl agent add quick --yes --quiet && cicdctl agent add slow --engine command --yes --quiet &&
+    cicdctl agent add quick --cpu 100% --yes --quiet && cicdctl agent add slow --engine command --cpu 100% --yes --quiet &&
     printf "[engine.command]\nargv = [\"/usr/local/bin/slow_engine\"]\n" >>~/.config/cicd-toolkit/agents/slow.toml &&
     systemctl --user enable --now --quiet chaos-ask.service'
-check "reviews are published" alice 'for i in $(seq 120); do
+check "reviews are published" alice 'for i in $(seq 300); do
     curl -sS http://127.0.0.1:8098/control/ends | jq -e "[.[] | select(. == \"success\")] | length >= 3" && exit; sleep 0.5; done; exit 1'
 [ "$failures" -eq 0 ] || { alice 'cicdctl job list; cicdctl status; journalctl --user -n 40 --no-pager'; summary; exit; }
 
