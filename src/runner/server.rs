@@ -7,9 +7,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -225,5 +225,49 @@ impl AsyncWrite for Impatient {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+        let limit = Duration::from_millis(200);
+        let (ours, _deaf) = UnixStream::pair().unwrap();
+        let mut to = Impatient { stream: ours, limit, stuck: None };
+        let written = tokio::time::timeout(Duration::from_secs(30), to.write_all(&vec![0; 8 << 20])).await;
+        assert_eq!(written.expect("it waits for ever").unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        let (ours, mut slow) = UnixStream::pair().unwrap();
+        let mut to = Impatient { stream: ours, limit, stuck: None };
+        let reader = tokio::spawn(async move {
+            let (mut taken, mut piece) = (0, vec![0; 256 << 10]);
+            while taken < 2 << 20 {
+                sleep(limit / 4).await;
+                taken += slow.read(&mut piece).await.unwrap();
+            }
+        });
+        to.write_all(&vec![0; 2 << 20]).await.unwrap();
+        reader.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_follower_gives_its_place_back() {
+        let (places, followers) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
+        let take = || Arc::new(Mutex::new(places.clone().try_acquire_owned().ok()));
+        let first = Place { crowded: false, taken: take(), followers: Some(followers.clone()) };
+        assert_eq!(places.available_permits(), 0);
+        first.follow();
+        assert_eq!((places.available_permits(), followers.available_permits()), (1, 0));
+        // Where nobody else may follow, who does keeps the place of a connection.
+        let second = Place { crowded: true, taken: take(), followers: Some(followers.clone()) };
+        second.follow();
+        assert_eq!((places.available_permits(), followers.available_permits()), (0, 0));
+        drop((first, second));
+        assert_eq!((places.available_permits(), followers.available_permits()), (1, 1));
     }
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Engines that want all there is: each is ended at its limit, the reason says at which, nothing of it is left, and the
-# agent next door answers as before. Needs limits that are in force: a machine of the kind computer.
+# agent next door answers as before. Hogs of memory, tasks and CPU, and `agent`, need limits that are in force: a machine
+# of the kind computer.
 #
 # Called as a case of tests/machine is (see lib.sh there), with
 #   CHAOS_HOGS    which (default: all of hog.py, and `agent`: a hog in an agent's own unit)
@@ -13,8 +14,12 @@ program chaos <"$own/inside.py"
 program hog <"$own/hog.py"
 set_up --yes --memory 128M || exit
 check "an agent next door" alice 'git clone -q myapp other && cicdctl agent add other --path ~/other --cpu 100% --yes --quiet'
-run alice 'cicdctl status'
-shows "limits are enforced here" 'memory enforced, cpu enforced, tasks enforced'
+case " $hogs " in
+    *" memory "* | *" bomb "* | *" spinner "* | *" agent "*)
+        run alice 'cicdctl status'
+        shows "limits are enforced here" 'memory enforced, cpu enforced, tasks enforced'
+        ;;
+esac
 [ "$failures" -eq 0 ] || { summary; exit; }
 
 run alice 'chaos latency other 40 3 ~/other'
