@@ -17,6 +17,7 @@ use crate::forge::Forge;
 use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Again, Outcome, Review, Setting};
+use crate::secret::Vault;
 use crate::store::{Blame, Ending, Store, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
@@ -256,6 +257,30 @@ pub async fn in_scope(
     wish: &mut watch::Receiver<Wish>,
     tell: &mut (dyn FnMut(Happening) + Send),
 ) -> Result<Review, Again> {
+    // The last net: nothing that leaves here, to be stored, logged, shown or told, has a secret in it.
+    let vault = host.vault();
+    let redactor = vault.redactor();
+    let mut tell = |what| tell(redactor.clean(what));
+    let review = in_scope_with(host, &vault, scope, cage, store, job, wish, &mut tell).await;
+    // Another secret may have been stored meanwhile.
+    let review = review.map(|review| vault.redactor().clean(redactor.clean(review)));
+    review.map_err(|again| match again {
+        Again::Lost(why) => Again::Lost(vault.redactor().text(&why)),
+        Again::Stopped => Again::Stopped,
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "what `in_scope` is given, and one thing more")]
+async fn in_scope_with(
+    host: &Host,
+    vault: &Vault,
+    scope: &Scope,
+    cage: &Cage,
+    store: Option<&Store>,
+    job: &Job,
+    wish: &mut watch::Receiver<Wish>,
+    tell: &mut (dyn FnMut(Happening) + Send),
+) -> Result<Review, Again> {
     let (config, agent) = match settings(host, scope) {
         Ok(found) => found,
         Err(error) => return Ok(failed(job, &format!("{error:#}"))),
@@ -279,7 +304,6 @@ pub async fn in_scope(
         Ok(skills) => skills,
         Err(error) => return Ok(failed(job, &review::reason(&error))),
     };
-    let key_file = host.paths.credentials_dir().join(API_KEY.0);
     let setting = Setting {
         config: &config,
         cage,
@@ -287,10 +311,11 @@ pub async fn in_scope(
         cache_dir: &host.paths.cache_dir,
         workspace: &host.paths.workspace(scope.agent()),
         engine_home: &host.paths.engine_home(scope.agent()),
-        api_key_file: key_file.exists().then_some(key_file),
+        vault,
         api_key_in_environment: in_environment,
         program: &host.program,
         claude: host.find_program("claude"),
+        pins: &host.paths.pins(),
         forge: forge.as_ref().map(|forge| forge as &dyn Forge),
         repo: known_repo,
         skills: &skills,

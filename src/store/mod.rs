@@ -9,6 +9,7 @@ mod approvals;
 mod ledger;
 mod queue;
 mod spend;
+pub mod version;
 mod watch;
 
 use std::path::Path;
@@ -70,7 +71,8 @@ impl Store {
     pub fn open(path: &Path) -> Result<Store> {
         let open = || -> Result<Connection> {
             if let Some(dir) = path.parent() {
-                files::make_dir(dir, 0o700)?;
+                // SQLite syncs the directory that its files are in, and none above.
+                files::make_dir_durably(dir, 0o700)?;
             }
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(Duration::from_secs(20))?;
