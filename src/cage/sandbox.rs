@@ -267,7 +267,7 @@ mod tests {
             dir: Path::new("/d"),
             input: &input,
             limits: &limits,
-            api_key_file: None,
+            api_key: None,
             api_key_in_environment: false,
             unsandboxed: false,
             program: Path::new("/p"),
