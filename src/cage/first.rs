@@ -69,8 +69,11 @@ fn forbid_namespaces() -> Result<()> {
     };
     // In clone(2) the bit of a time namespace is part of the signal's number.
     let unshare = [&flags[..], &[libc::CLONE_NEWTIME]].concat();
-    let refused =
-        BTreeMap::from([(libc::SYS_clone, with(&flags)?), (libc::SYS_unshare, with(&unshare)?), (libc::SYS_setns, vec![])]);
+    let refused = BTreeMap::from([
+        (libc::SYS_clone, with(&flags)?),
+        (libc::SYS_unshare, with(&unshare)?),
+        (libc::SYS_setns, vec![]),
+    ]);
     let error = |number: libc::c_int| SeccompAction::Errno(number.cast_unsigned());
     // clone3(2) has its flags in memory, where no filter sees them; the C library falls back on clone(2).
     let unknown = BTreeMap::from([(libc::SYS_clone3, vec![])]);
@@ -80,4 +83,22 @@ fn forbid_namespaces() -> Result<()> {
         seccompiler::apply_filter(&program)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_the_filter_programs_start_and_namespaces_do_not() {
+        // A filter is for the thread that asks for it, and for what that starts.
+        let behind = std::thread::spawn(|| {
+            forbid_namespaces().unwrap();
+            let status = |argv: &[&str]| Command::new(argv[0]).args(&argv[1..]).status().unwrap();
+            assert!(status(&["sh", "-c", "sleep 0 | true"]).success());
+            let unshare = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER);
+            assert_eq!(unshare, Err(nix::errno::Errno::EPERM));
+        });
+        behind.join().unwrap();
+    }
 }

@@ -321,7 +321,7 @@ fn with_last_words(cause: String, stderr: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::diff::{FileDiff, FileStatus, Hunk, Line, LineKind};
 

@@ -80,7 +80,6 @@ pub async fn set_variable(host: &Host, variable: &str, value: Option<Value>) -> 
     }
     let _lock = converge::lock(host)?;
     let mut manifest = Manifest::load_begun(&host.paths)?.unwrap_or_default();
-    manifest.begin(&host.paths)?;
     let plan = plan(host, &config, variable, value)?;
     match host.manager().await {
         Ok(manager) => converge::apply(host, &plan, &mut manifest, &manager).await,
@@ -106,7 +105,7 @@ fn plan(host: &Host, config: &crate::config::Config, variable: &str, value: Opti
     let mut wanted = unit::files(config, &[], &places)?;
     wanted.retain(|file| file.path == *path);
     let mut present = dir::present(&places)?;
-    present.retain(|there| there.path == *path);
+    present.retain(|file| file.path == *path);
     let plan = Plan::new(wanted, &present, false);
     if let Some((path, authorship)) = plan.kept().next() {
         let why = match authorship {
@@ -136,7 +135,9 @@ pub async fn move_in(host: &Host, manager: Option<&Manager>, found: &Exposed) ->
 pub fn keep(host: &Host, found: &Exposed) -> Result<&'static str> {
     let variable = &found.variable;
     let Some(name) = name_of(variable) else {
-        bail!(Fail::new(format!("{variable} is none of cicdctl's secrets")).hint("take it out by hand if it is not used"))
+        bail!(
+            Fail::new(format!("{variable} is none of cicdctl's secrets")).hint("take it out by hand if it is not used")
+        )
     };
     let Some(value) = &found.value else {
         bail!(
