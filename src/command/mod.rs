@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod apply;
 pub mod as_user;
+mod cause;
 pub mod cost;
 pub mod doctor;
 pub mod finding;

@@ -5,6 +5,8 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::agent::paused;
+use super::cause::cause;
 use super::cost::{self, Today};
 use crate::agent::AgentName;
 use crate::api::client::Client;
@@ -16,8 +18,9 @@ use crate::journal;
 use crate::plain;
 use crate::quantity;
 use crate::review::{self, Outcome};
-use crate::store::{self, Store, Watch, WatchState, now_ms};
-use crate::systemd::{self, Linger, Manager, UnitState};
+use crate::runner::Scope;
+use crate::store::{self, Pause, Store, Watch, WatchState, now_ms};
+use crate::systemd::{self, Linger, Manager, UnitState, read_group};
 use crate::ui::{Ui, bold, dim, green, red, yellow};
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 
@@ -55,14 +58,33 @@ struct Status {
 #[derive(Debug, Serialize)]
 struct Unit {
     name: String,
-    /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `absent`, `foreground`.
+    /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `absent`, `foreground`,
+    /// `paused`, `draining`.
     word: &'static str,
     service: UnitState,
     socket: UnitState,
     socket_path: String,
     project: Option<String>,
     watch: Option<Watching>,
+    /// Why it begins no job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Pause>,
+    /// Why it is not up, beyond what systemd says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
     limits: Vec<LimitState>,
+}
+
+impl Unit {
+    /// Adds why it begins nothing, or is not up. A store that cannot be read is told of once, with the queue.
+    async fn explain(&mut self, host: &Host, scope: &Scope) {
+        self.pause = paused(host, scope).await.ok().flatten();
+        if matches!(self.word, "failed" | "crash-loop") {
+            self.cause = cause(host, scope.agent(), &self.service);
+        } else if self.pause.is_some() && matches!(self.word, "ready" | "working" | "asleep") {
+            self.word = if self.pause.as_ref().is_some_and(|pause| pause.drains) { "draining" } else { "paused" };
+        }
+    }
 }
 
 /// What an agent watches, and how that goes.
@@ -176,11 +198,13 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
             // A store that cannot be read is told of once, below.
             found.watch = watch_of(host, agent).await.ok().flatten();
         }
+        found.explain(host, &Scope::Agent(name.clone())).await;
         anyhow::Ok(found)
     });
     let (runner, agents, version) = tokio::join!(runner, futures_util::future::try_join_all(others), manager.version());
     let mut runner = runner?;
     runner.socket_path = host.paths.runner_socket().display().to_string();
+    runner.explain(host, &Scope::Runner).await;
     let (queue, last, money) = told(work(host, &config, only).await, &mut problems).unwrap_or_default();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -243,6 +267,8 @@ async fn in_foreground(
             socket_path: host.paths.runner_socket().display().to_string(),
             project: None,
             watch: None,
+            pause: paused(host, &Scope::Runner).await.ok().flatten(),
+            cause: None,
             limits: Vec::new(),
         },
         agents: Vec::new(),
@@ -270,6 +296,8 @@ async fn unit(manager: &Manager, name: String, service: &str, socket: &str, cont
         socket_path: String::new(),
         project: None,
         watch: None,
+        pause: None,
+        cause: None,
     })
 }
 
@@ -304,12 +332,6 @@ async fn controllers(manager: &Manager) -> Vec<String> {
     read_group(&group, "cgroup.controllers")
         .map(|text| text.split_whitespace().map(str::to_owned).collect())
         .unwrap_or_default()
-}
-
-fn read_group(group: &str, file: &str) -> Option<String> {
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
-        .into_iter()
-        .find_map(|root| std::fs::read_to_string(format!("{root}{group}/{file}")).ok())
 }
 
 /// Compares what was declared with what the unit's control group says.
@@ -397,21 +419,31 @@ fn trouble(status: &Status) -> Vec<String> {
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
         // An agent may be called `runner`, too. A start by `systemctl` would not clear the start limit of a service
         // that failed.
-        let restart = if std::ptr::eq(unit, &status.runner) {
-            "cicdctl init".to_owned()
-        } else {
-            format!("cicdctl agent start {}", unit.name)
+        let is_runner = std::ptr::eq(unit, &status.runner);
+        let ambiguous = is_runner && status.agents.iter().any(|agent| agent.name == unit.name);
+        let start = format!("cicdctl agent start {}", unit.name);
+        let (restart, start) = match (is_runner, ambiguous) {
+            (false, _) => (start.clone(), start),
+            (true, false) => ("cicdctl init".to_owned(), start),
+            (true, true) => ("cicdctl init".to_owned(), "cicdctl init".to_owned()),
         };
         match unit.word {
+            // It says what it waits for.
+            "starting" if let Some(text) = &unit.service.status_text => {
+                lines.push(format!("{} is starting: {}", unit.name, plain::visible(text)));
+            }
             "absent" => lines.push(format!("{} has no unit; `cicdctl init` and `cicdctl apply` write it", unit.name)),
             "failed" | "crash-loop" => {
-                let cause = if unit.service.is_failed() || unit.word == "crash-loop" {
+                let mut cause = if unit.service.is_failed() || unit.word == "crash-loop" {
                     unit.service.failure()
                 } else {
                     unit.socket.failure()
                 };
+                if let Some(more) = &unit.cause {
+                    cause = format!("{cause}: {more}");
+                }
                 lines.push(format!(
-                    "{} {}: {cause}; see `cicdctl logs {}`, then `{restart}`",
+                    "{} {}: {cause}; see `cicdctl logs {}`, then `{start}`",
                     unit.name,
                     unit.word.to_uppercase(),
                     unit.name
@@ -420,9 +452,9 @@ fn trouble(status: &Status) -> Vec<String> {
             "ready" | "working" if status.set_up && unit.socket.load == "not-found" => {
                 lines.push(format!("{} has lost its socket; `{restart}` writes it", unit.name));
             }
-            "stopped" => lines.push(format!("{} is stopped and its socket does not listen; `{restart}`", unit.name)),
+            "stopped" => lines.push(format!("{} is stopped and its socket does not listen; `{start}`", unit.name)),
             "asleep" if unit.watch.is_some() => {
-                lines.push(format!("{} is to watch and does not run; `{restart}`", unit.name));
+                lines.push(format!("{} is to watch and does not run; `{start}`", unit.name));
             }
             _ => {}
         }
@@ -471,7 +503,7 @@ fn line(unit: &Unit, width: usize, ui: &Ui) -> String {
         if let Some(restarts) = state.restarts.filter(|restarts| *restarts > 0) {
             parts.push(quantity::count(restarts as usize, "restart"));
         }
-    } else if unit.word == "asleep" {
+    } else if unit.socket.is_active() && matches!(unit.word, "asleep" | "paused" | "draining") {
         parts.push("its socket wakes it".into());
     }
     let mut text = format!(
@@ -482,6 +514,10 @@ fn line(unit: &Unit, width: usize, ui: &Ui) -> String {
     );
     if let Some(project) = &unit.project {
         text.push_str(&format!("{:width$} {}\n", "", ui.paint(&format!("           {project}"), dim())));
+    }
+    if let Some(pause) = &unit.pause {
+        let words = format!("           {}", plain::visible(&pause.in_words()));
+        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&words, yellow())));
     }
     if let Some(watch) = &unit.watch {
         let words = format!("           watches {}", watch.in_words());
@@ -530,7 +566,11 @@ pub fn job_line(job: &Job, ui: &Ui) -> String {
     let reason =
         job.reason.as_ref().map_or(String::new(), |reason| format!(": {}", reason.lines().next().unwrap_or_default()));
     let waits = job.not_before_ms.filter(|until| job.state == JobState::Queued && *until > now_ms() + 60_000);
-    let waits = waits.map_or(String::new(), |until| format!(" (not before {})", quantity::time(until)));
+    let waits = match (&job.waits_because, waits) {
+        (Some(why), _) => format!(" ({why})"),
+        (None, Some(until)) => format!(" (not before {})", quantity::time(until)),
+        (None, None) => String::new(),
+    };
     let shown = plain::visible(&format!("{}{waits}{reason}", job.request.subject()));
     let shown = plain::cut(&shown, ui.width().saturating_sub(60).max(40));
     format!("{} {} {owner:12} {when:>11} ago  {shown}", &job.id, ui.paint(&format!("{word:10}"), style))

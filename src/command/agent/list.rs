@@ -7,6 +7,8 @@ use crate::config::Agent;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::plain;
+use crate::runner::Scope;
+use crate::store::Pause;
 use crate::systemd::UnitState;
 
 /// List the agents
@@ -19,6 +21,8 @@ struct Row {
     agent: Agent,
     service: Option<UnitState>,
     socket: Option<UnitState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Pause>,
 }
 
 pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
@@ -33,7 +37,8 @@ pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
             }
             None => (None, None),
         };
-        rows.push(Row { agent, service, socket });
+        let pause = super::paused(host, &Scope::Agent(agent.name.clone())).await.ok().flatten();
+        rows.push(Row { agent, service, socket, pause });
     }
     if host.ui.json {
         host.ui.data_json(&rows)?;
@@ -52,7 +57,9 @@ pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
             .map(|path| plain::visible(&path.display().to_string()))
             .or_else(|| row.agent.repo.clone());
         let state = crate::command::status::word(row.service.as_ref(), row.socket.as_ref());
-        host.ui.data(&format!("{:width$}  {state:10}  {}", row.agent.name, project.as_deref().unwrap_or("-")))?;
+        let pause = row.pause.as_ref().map_or(String::new(), |pause| format!("  ({})", plain::visible(&pause.in_words())));
+        let project = project.as_deref().unwrap_or("-");
+        host.ui.data(&format!("{:width$}  {state:10}  {project}{pause}", row.agent.name))?;
     }
     Ok(Exit::Done)
 }

@@ -49,12 +49,14 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         manager.change_one(Verb::Stop, &name.service()).await?;
         manager.reset_failed(&name.service()).await;
         manager.disable(&[&name.service(), &name.socket()]).await?;
+        crate::systemd::forget_set_properties(&host.paths, &[name.service(), name.socket()])?;
         files::remove_tree(&host.paths.agent_state(name))?;
     }
     if host.paths.store().exists() {
         let store = Store::open(&host.paths.store())?;
         for agent in &chosen {
             store.forget_watches(&agent.name).await?;
+            store.resume(Some(agent.name.clone()), false).await?;
         }
     }
     converge::apply(host, &plan, &mut manifest, &manager).await?;
