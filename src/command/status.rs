@@ -76,13 +76,13 @@ struct Unit {
 }
 
 impl Unit {
-    /// Adds why it begins nothing, or is not up. A store that cannot be read is told of once, with the queue.
-    async fn explain(&mut self, host: &Host, scope: &Scope) {
-        self.pause = paused(host, scope).await.ok().flatten();
+    /// Adds why it begins nothing, or is not up.
+    async fn explain(&mut self, host: &Host, store: Option<&Store>, scope: &Scope) {
+        self.pause = paused(store, scope).await;
         if matches!(self.word, "failed" | "crash-loop") {
             self.cause = cause(host, scope.agent(), &self.service);
-        } else if self.pause.is_some() && matches!(self.word, "ready" | "working" | "asleep") {
-            self.word = if self.pause.as_ref().is_some_and(|pause| pause.drains) { "draining" } else { "paused" };
+        } else {
+            self.word = held_word(self.word, self.pause.as_ref());
         }
     }
 }
@@ -178,17 +178,20 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
             }
         }
     }
+    // Opened once: one that is locked is waited for, and each agent asks it.
+    let store = host.paths.store().exists().then(|| Store::open(&host.paths.store()));
+    let store = told(store.transpose(), &mut problems).flatten();
     let manager = match host.manager().await {
         Ok(manager) => manager,
         // A runner in the foreground has its socket and its store all the same.
         Err(error) if host.paths.runner_socket().exists() => {
-            return in_foreground(host, &config, only, &error, problems).await;
+            return in_foreground(host, &config, only, &error, store.as_ref(), problems).await;
         }
         Err(error) => return Err(problems.into_iter().next().unwrap_or(error)),
     };
     let controllers = controllers(&manager).await;
     let runner = unit(&manager, "runner".into(), RUNNER_SERVICE, RUNNER_SOCKET, &controllers);
-    let (manager, controllers) = (&manager, &controllers);
+    let (manager, controllers, store) = (&manager, &controllers, store.as_ref());
     let others = agents.iter().map(|(name, agent)| async move {
         let mut found = unit(manager, name.to_string(), &name.service(), &name.socket(), controllers).await?;
         found.socket_path = host.paths.agent_socket(name).display().to_string();
@@ -198,14 +201,14 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
             // A store that cannot be read is told of once, below.
             found.watch = watch_of(host, agent).await.ok().flatten();
         }
-        found.explain(host, &Scope::Agent(name.clone())).await;
+        found.explain(host, store, &Scope::Agent(name.clone())).await;
         anyhow::Ok(found)
     });
     let (runner, agents, version) = tokio::join!(runner, futures_util::future::try_join_all(others), manager.version());
     let mut runner = runner?;
     runner.socket_path = host.paths.runner_socket().display().to_string();
-    runner.explain(host, &Scope::Runner).await;
-    let (queue, last, money) = told(work(host, &config, only).await, &mut problems).unwrap_or_default();
+    runner.explain(host, store, &Scope::Runner).await;
+    let (queue, last, money) = told(work(store, &config, only).await, &mut problems).unwrap_or_default();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         problems: problems.iter().map(review::reason).collect(),
@@ -233,13 +236,14 @@ fn told<T>(found: Result<T>, problems: &mut Vec<anyhow::Error>) -> Option<T> {
 }
 
 /// The queue, the newest jobs and the money of today, from the store.
-async fn work(host: &Host, config: &Config, only: Option<AgentName>) -> Result<(Queue, Vec<Job>, Option<Today>)> {
-    if !host.paths.store().exists() {
-        return Ok((Queue::default(), Vec::new(), None));
-    }
-    let store = Store::open(&host.paths.store())?;
+async fn work(
+    store: Option<&Store>,
+    config: &Config,
+    only: Option<AgentName>,
+) -> Result<(Queue, Vec<Job>, Option<Today>)> {
+    let Some(store) = store else { return Ok((Queue::default(), Vec::new(), None)) };
     let store::Queue { queued, running, oldest_queued_ms } = store.queue(only.clone()).await?;
-    let money = cost::today(&store, &config.budget, &Zoned::now()).await?;
+    let money = cost::today(store, &config.budget, &Zoned::now()).await?;
     Ok((Queue { queued, running, oldest_queued_ms }, store.jobs(only, 5).await?, money))
 }
 
@@ -249,10 +253,11 @@ async fn in_foreground(
     config: &Config,
     only: Option<AgentName>,
     error: &anyhow::Error,
+    store: Option<&Store>,
     mut problems: Vec<anyhow::Error>,
 ) -> Result<Status> {
     let answers = Client::new(host.paths.runner_socket()).info().await.is_ok();
-    let (queue, last, money) = told(work(host, config, only).await, &mut problems).unwrap_or_default();
+    let (queue, last, money) = told(work(store, config, only).await, &mut problems).unwrap_or_default();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         problems: problems.iter().map(review::reason).collect(),
@@ -267,7 +272,7 @@ async fn in_foreground(
             socket_path: host.paths.runner_socket().display().to_string(),
             project: None,
             watch: None,
-            pause: paused(host, &Scope::Runner).await.ok().flatten(),
+            pause: paused(store, &Scope::Runner).await,
             cause: None,
             limits: Vec::new(),
         },
@@ -321,9 +326,18 @@ pub fn word(service: Option<&UnitState>, socket: Option<&UnitState>) -> &'static
     }
 }
 
+/// The same for one that may be paused: that says more than that it is up.
+pub fn held_word(word: &'static str, pause: Option<&Pause>) -> &'static str {
+    match (word, pause) {
+        ("ready" | "working" | "asleep", Some(pause)) if pause.drains => "draining",
+        ("ready" | "working" | "asleep", Some(_)) => "paused",
+        _ => word,
+    }
+}
+
 /// By what the process says of itself; what follows the queue is about other things.
 fn is_working(text: &str) -> bool {
-    text.split(';').next().is_some_and(|queue| queue.contains("running"))
+    text.split(';').next().is_some_and(|queue| queue.contains("running") && !queue.starts_with("0 running"))
 }
 
 /// Controllers that the user manager may pass on to its units.
@@ -594,5 +608,11 @@ mod tests {
         assert_eq!(word(Some(&unit("inactive", "loaded")), Some(&unit("inactive", "not-found"))), "absent");
         assert_eq!(word(Some(&active), Some(&unit("inactive", "not-found"))), "ready", "it has none");
         assert_eq!(word(Some(&unit("inactive", "loaded")), Some(&active)), "asleep");
+    }
+
+    #[test]
+    fn who_has_only_jobs_that_wait_does_not_work() {
+        assert!(is_working("1 running, 0 queued") && is_working("12 running, 3 queued; watching a/b"));
+        assert!(!is_working("0 running, 3 queued; paused by alice") && !is_working("idle; watching a/running"));
     }
 }

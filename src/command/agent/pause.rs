@@ -122,10 +122,7 @@ pub(super) async fn knock(host: &Host, scope: &Scope) {
     }
 }
 
-/// What holds a scope, for those who show it; nothing where there is no store yet.
-pub async fn paused(host: &Host, scope: &Scope) -> Result<Option<Pause>> {
-    if !host.paths.store().exists() {
-        return Ok(None);
-    }
-    Store::open(&host.paths.store())?.paused(scope.agent().cloned()).await
+/// What holds a scope, for those who show it: a store that cannot be read is not theirs to tell of.
+pub async fn paused(store: Option<&Store>, scope: &Scope) -> Option<Pause> {
+    store?.paused(scope.agent().cloned()).await.ok().flatten()
 }
