@@ -32,15 +32,15 @@ same "and after a restart" '314572800 33000 100000 99 0 55' "$(alice "$group")"
 #-- the clock ---------------------------------------------------------------------------
 
 deferrals='cicdctl job list --json | jq "[.[] | select(.agent == \"myapp\")][0].deferrals"'
-alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --engine command --no-wait -q; cicdctl agent pause runner --for 2h -q'
-check "a job is put off" wait_for 20 alice "test \$($deferrals) = 1"
+alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --engine command --no-wait -q >/dev/null; cicdctl agent pause runner --for 2h -q'
+check "a job is put off" wait_for 90 alice "test \$($deferrals) = 1"
 as_root sh -c 'date -s "@$(($(date +%s) - 86400))"' >/dev/null
-check "a day back: it is looked at again, and not in a day" wait_for 20 alice "test \$($deferrals) = 2"
-check "and a pause of 2 hours lasts no longer than that" wait_for 20 alice '
+check "a day back: it is looked at again, and not in a day" wait_for 90 alice "test \$($deferrals) = 2"
+check "and a pause of 2 hours lasts no longer than that" wait_for 90 alice '
     cicdctl status --json | jq -e ".runner.pause.until_ms <= (now + 7201) * 1000"'
 as_root sh -c 'date -s "@$(($(date +%s) + 2 * 86400))"' >/dev/null
-check "two days forward: it is looked at again" wait_for 20 alice "test \$($deferrals) = 3"
-check "and the pause is over" wait_for 10 alice 'cicdctl status --json | jq -e ".runner.pause == null"'
+check "two days forward: it is looked at again" wait_for 90 alice "test \$($deferrals) = 3"
+check "and the pause is over" wait_for 60 alice 'cicdctl status --json | jq -e ".runner.pause == null"'
 as_root sh -c 'date -s "@$(($(date +%s) - 86400))"' >/dev/null
 check "nothing has failed or was restarted" alice '
     test "$(systemctl --user show -P NRestarts cicd-agent@myapp.service cicd-runner.service | xargs)" = "0 0" &&
@@ -53,10 +53,10 @@ alice 'git clone -q --bare myapp github/acme/shop.git && cd github/acme/shop.git
     git update-ref refs/heads/main main~1 && cd && sed -i "s|^#api_url.*|api_url = \"http://127.0.0.1:8098/api/v3\"|" ~/.config/cicd-toolkit/config.toml &&
     cicdctl agent add shop --repo acme/shop --watch 10s -q && cicdctl review --pr 1 --repo acme/shop --post --no-wait -q --engine rules >/dev/null'
 shop='cicdctl job list --json | jq -r "[.[] | select(.agent == \"shop\")][0] | \"\(.outcome // .state) \(.deferrals > 0)\""'
-check "nobody listens: the job is put off" wait_for 30 alice "test \"\$($shop)\" = 'queued true'"
+check "nobody listens: the job is put off" wait_for 90 alice "test \"\$($shop)\" = 'queued true'"
 "$MACHINE" reboot "$name" >/dev/null 2>&1
 uid=$(as_root id -u alice)
-check "after a boot without the forge the agent runs" wait_for 60 as_root sh -c "test -S /run/user/$uid/cicd-toolkit/agents/shop.sock && systemctl --user --machine=alice@ is-active --quiet cicd-agent@shop.service"
+check "after a boot without the forge the agent runs" wait_for 120 as_root sh -c "test -S /run/user/$uid/cicd-toolkit/agents/shop.sock && systemctl --user --machine=alice@ is-active --quiet cicd-agent@shop.service"
 run alice "cicdctl status; $shop; systemctl --user --failed --no-legend | wc -l"
 shows "says what it cannot reach" '^! shop cannot watch acme/shop'
 shows "the job waits" '^queued true$'
