@@ -27,15 +27,16 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
     let Some(mut manifest) = Manifest::load(&host.paths.manifest())? else {
         bail!(Fail::new("nothing is set up for this user yet").hint("run `cicdctl init`"));
     };
-    let _lock = converge::lock(host)?;
     let config = host.config()?;
     let agents = host.agents(&config)?;
     let plan = converge::plan(host, &config, &agents, args.force)?;
     let asleep = asleep(host, &agents).await?;
-    let also: Vec<String> = asleep.iter().map(|unit| format!("start {unit}, which is to watch")).collect();
+    let mut also = converge::unfinished(&manifest);
+    also.extend(asleep.iter().map(|unit| format!("start {unit}, which is to watch")));
     if !converge::agreed(host, &plan, &also, args.changing, converge::Question::Yes)? {
         return Ok(Exit::Done);
     }
@@ -44,7 +45,6 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let manager = host.manager().await?;
-    converge::apply(host, &plan, &mut manifest, &manager).await?;
     let active: Vec<String> = manager
         .states(&manager.loaded(&PATTERNS[..2]).await?)
         .await?
@@ -52,28 +52,35 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         .filter(|state| state.is_active())
         .map(|state| state.name)
         .collect();
+    let before = manifest.restart.clone();
+    for unit in affected(&plan, &active) {
+        if !manifest.restart.contains(&unit) {
+            manifest.restart.push(unit);
+        }
+    }
     let (live, rest) = by_need(&plan);
-    let restart = affected(&rest, &active);
-    let live: Vec<String> =
-        affected(&live, &active).into_iter().filter(|unit| !restart.contains(unit)).collect();
+    let needed = affected(&rest, &active);
+    let mut live = affected(&live, &active);
+    live.retain(|unit| !needed.contains(unit) && !before.contains(unit));
+    converge::apply(host, &plan, &mut manifest, &manager).await?;
     let limits: Vec<(String, &Limits)> = agents
         .iter()
         .map(|agent| (agent.name.service(), &agent.limits))
         .filter(|(unit, _)| live.contains(unit))
         .collect();
     manager.bring_into_force(&host.paths, &limits).await?;
-    for (unit, result) in manager.change(Verb::Restart, &restart).await? {
-        result.map_err(|error| error.context(format!("could not restart `{unit}`")))?;
-        host.ui.detail(&format!("restarted {unit}"));
-    }
+    // Noted until here, so that one that was killed meanwhile gets them by a restart.
+    manifest.restart.retain(|unit| !live.contains(unit));
+    manifest.save(&host.paths.manifest())?;
+    let restarted = converge::restart(host, &mut manifest, &manager).await?;
     manager.change_one(Verb::Start, RUNNER_SOCKET).await?;
     for (unit, result) in manager.change(Verb::Start, &asleep).await? {
         result.map_err(|error| error.context(format!("could not start `{unit}`")))?;
     }
     host.ui.say(&format!(
         "Done: {} changed, {} restarted{}{}.",
-        crate::quantity::count(plan.changes.len(), "file"),
-        crate::quantity::count(restart.len(), "unit"),
+        crate::quantity::count(plan.changed(), "file"),
+        crate::quantity::count(restarted, "unit"),
         if live.is_empty() { String::new() } else { format!(", {} with new limits", live.len()) },
         if asleep.is_empty() { String::new() } else { format!(", {} started", asleep.len()) }
     ));

@@ -15,6 +15,7 @@ pub type UnitTuple = (String, String, String, String, String, String, OwnedObjec
 )]
 pub trait Manager {
     fn reload(&self) -> zbus::Result<()>;
+    fn unset_environment(&self, names: &[&str]) -> zbus::Result<()>;
     fn subscribe(&self) -> zbus::Result<()>;
     #[allow(clippy::type_complexity)]
     fn enable_unit_files(
@@ -29,12 +30,7 @@ pub trait Manager {
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
-    fn set_unit_properties(
-        &self,
-        name: &str,
-        runtime: bool,
-        properties: &[(&str, Variant<'_>)],
-    ) -> zbus::Result<()>;
+    fn set_unit_properties(&self, name: &str, runtime: bool, properties: &[(&str, Variant<'_>)]) -> zbus::Result<()>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<UnitTuple>>;
     fn start_transient_unit(
@@ -52,6 +48,8 @@ pub trait Manager {
     fn version(&self) -> zbus::Result<String>;
     #[zbus(property(emits_changed_signal = "false"))]
     fn environment(&self) -> zbus::Result<Vec<String>>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn unit_path(&self) -> zbus::Result<Vec<String>>;
     #[zbus(property(emits_changed_signal = "false"))]
     fn control_group(&self) -> zbus::Result<String>;
 }

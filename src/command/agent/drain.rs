@@ -72,8 +72,12 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         if args.timeout.is_some_and(|timeout| began.elapsed() >= timeout.0) {
             let running = waiting.iter().filter_map(|(_, running)| *running).sum::<u64>() as usize;
             let after = quantity::duration(began.elapsed().as_millis() as u64);
-            bail!(Fail::new(format!("{} still running after {after}; {names} goes on draining", count(running, "job")))
-                .hint(format!("`cicdctl agent resume {names}` takes it back, `cicdctl agent stop {names}` ends it now")));
+            bail!(
+                Fail::new(format!("{} still running after {after}; {names} goes on draining", count(running, "job")))
+                    .hint(format!(
+                        "`cicdctl agent resume {names}` takes it back, `cicdctl agent stop {names}` ends it now"
+                    ))
+            );
         }
         tokio::time::sleep(LOOK).await;
     }

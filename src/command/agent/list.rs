@@ -60,7 +60,8 @@ pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
             .or_else(|| row.agent.repo.clone());
         let state = status::word(row.service.as_ref(), row.socket.as_ref());
         let state = status::held_word(state, row.pause.as_ref());
-        let pause = row.pause.as_ref().map_or(String::new(), |pause| format!("  ({})", plain::visible(&pause.in_words())));
+        let pause =
+            row.pause.as_ref().map_or(String::new(), |pause| format!("  ({})", plain::visible(&pause.in_words())));
         let project = project.as_deref().unwrap_or("-");
         host.ui.data(&format!("{:width$}  {state:10}  {project}{pause}", row.agent.name))?;
     }

@@ -120,6 +120,7 @@ fn is_glob(name: &str) -> bool {
 }
 
 fn glob(name: &str) -> Result<globset::GlobMatcher> {
+    crate::globs::check_size(name).map_err(Fail::usage)?;
     let glob = globset::Glob::new(name).map_err(|error| Fail::usage(format!("`{name}` is no glob: {error}")))?;
     Ok(glob.compile_matcher())
 }

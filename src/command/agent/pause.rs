@@ -63,7 +63,8 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         };
         host.ui.say(&format!("{}: {}{running}", scope.name(), pause.in_words()));
     }
-    host.ui.say(&format!("Jobs are accepted and wait. To go on before: `cicdctl agent resume {}`", args.names.join(" ")));
+    host.ui
+        .say(&format!("Jobs are accepted and wait. To go on before: `cicdctl agent resume {}`", args.names.join(" ")));
     Ok(Exit::Done)
 }
 

@@ -129,9 +129,12 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     for (path, _, text) in &texts {
         files::write(path, text.as_bytes(), 0o600)?;
     }
-    converge::apply(host, &plan, &mut manifest, &manager).await?;
     let services: Vec<String> = after.iter().map(|agent| agent.name.service()).collect();
     let states = manager.states(&services).await?;
+    // Noted, so that after a kill in between the next `apply` brings them into force by a restart.
+    let noted = manifest.restart.clone();
+    manifest.restart.extend(states.iter().filter(|state| state.is_active()).map(|state| state.name.clone()));
+    converge::apply(host, &plan, &mut manifest, &manager).await?;
     let running: Vec<(String, &Limits)> = after
         .iter()
         .zip(&states)
@@ -139,6 +142,8 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         .map(|(agent, _)| (agent.name.service(), &agent.limits))
         .collect();
     manager.bring_into_force(&host.paths, &running).await?;
+    manifest.restart = noted;
+    manifest.save(&host.paths.manifest())?;
     let mut rows = Vec::new();
     for ((old, new), state) in chosen.iter().zip(&after).zip(states) {
         let group = state.control_group.filter(|_| running.iter().any(|(unit, _)| *unit == state.name));
@@ -250,10 +255,7 @@ mod tests {
 
     #[test]
     fn a_file_without_limits_gets_them_and_one_with_a_line_of_them_keeps_its_form() {
-        assert_eq!(
-            set("path = \"/p\"\n"),
-            "path = \"/p\"\n\n[limits]\ncpu = \"50%\"\nmemory = \"1G\"\ntasks = 99\n"
-        );
+        assert_eq!(set("path = \"/p\"\n"), "path = \"/p\"\n\n[limits]\ncpu = \"50%\"\nmemory = \"1G\"\ntasks = 99\n");
         let inline = set("limits = { memory = \"2G\" }\n");
         assert_eq!(inline, "limits = { memory = \"1G\" , cpu = \"50%\", tasks = 99 }\n");
         let dotted = set("limits.memory = \"2G\"\n[review]\npost = true\n");
