@@ -257,7 +257,8 @@ WantedBy=default.target
         let found = crate::secret::environment::secrets(&file.text);
         assert_eq!(found[0].value.as_ref(), Some(&places.secrets[0].1));
         let old = plan::with_header("GITHUB_TOKEN=\"c4n-old\"\n", "cicdctl apply");
-        let plan = plan::Plan::new(files.clone(), &[(file.path.clone(), old)], false);
+        let old = plan::Present { path: file.path.clone(), authorship: plan::authorship(&old), text: old };
+        let plan = plan::Plan::new(files.clone(), &[old], false);
         let shown = plan.describe(true);
         assert!(shown.contains("update") && shown.contains("[secret]") && !shown.contains("c4n"), "{shown}");
     }
