@@ -191,7 +191,7 @@ mod tests {
 Description=cicdctl runner: accepts code reviews, runs and publishes them
 Requires=cicd-runner.socket
 After=cicd-runner.socket
-StartLimitIntervalSec=120
+StartLimitIntervalSec=600
 StartLimitBurst=5
 
 [Service]
@@ -202,7 +202,7 @@ Environment="PATH=/home/al ice/bin:/usr/bin"
 WatchdogSec=60
 Restart=on-failure
 RestartSec=5
-RestartPreventExitStatus=2 77 78
+RestartPreventExitStatus=2 78
 TimeoutStopSec=105
 KillMode=mixed
 OOMPolicy=continue
