@@ -69,8 +69,11 @@ fn forbid_namespaces() -> Result<()> {
     };
     // In clone(2) the bit of a time namespace is part of the signal's number.
     let unshare = [&flags[..], &[libc::CLONE_NEWTIME]].concat();
-    let refused =
-        BTreeMap::from([(libc::SYS_clone, with(&flags)?), (libc::SYS_unshare, with(&unshare)?), (libc::SYS_setns, vec![])]);
+    let refused = BTreeMap::from([
+        (libc::SYS_clone, with(&flags)?),
+        (libc::SYS_unshare, with(&unshare)?),
+        (libc::SYS_setns, vec![]),
+    ]);
     let error = |number: libc::c_int| SeccompAction::Errno(number.cast_unsigned());
     // clone3(2) has its flags in memory, where no filter sees them; the C library falls back on clone(2).
     let unknown = BTreeMap::from([(libc::SYS_clone3, vec![])]);

@@ -122,7 +122,8 @@ fn environment(order: &Order<'_>, around: &Around) -> Vec<Property> {
         None if order.needs_key() && order.api_key_in_environment => pass.push(API_KEY.1.to_owned()),
         None => {}
     }
-    let stays = |name: &str| ENVIRONMENT.iter().any(|(own, _)| *own == name) || pass.iter().any(|passed| passed == name);
+    let stays =
+        |name: &str| ENVIRONMENT.iter().any(|(own, _)| *own == name) || pass.iter().any(|passed| passed == name);
     let unset = around.variables.iter().map(String::as_str).chain(OF_SYSTEMD).chain(VARIABLES);
     let unset = unset.filter(|name| !stays(name)).map(str::to_owned).collect::<BTreeSet<_>>();
     properties.push(("UnsetEnvironment", unset.into_iter().collect::<Vec<String>>().into()));
@@ -177,7 +178,15 @@ fn sandbox(order: &Order<'_>, around: &Around) -> Vec<Property> {
         ("SystemCallArchitectures", vec!["native".to_owned()].into()),
         ("SystemCallFilter", (true, system_calls(around)).into()),
         ("SystemCallErrorNumber", 1i32.into()),
-        ("InaccessiblePaths", vec!["-/run/dbus".to_owned(), "-/run/systemd/private".to_owned(), "-/run/systemd/io.systemd.Credentials".to_owned()].into()),
+        (
+            "InaccessiblePaths",
+            vec![
+                "-/run/dbus".to_owned(),
+                "-/run/systemd/private".to_owned(),
+                "-/run/systemd/io.systemd.Credentials".to_owned(),
+            ]
+            .into(),
+        ),
     ];
     if around.has_private_pids() {
         properties.push(("PrivatePIDs", "yes".to_owned().into()));

@@ -86,10 +86,13 @@ async fn set(host: &Host, name: &str, plain: bool, dry_run: bool) -> Result<()> 
         return Ok(());
     }
     let (kept, why_not) = vault.store(name, &value, plain)?;
-    host.ui.say(&format!("stored `{name}`{}; the next job uses it", match kept {
-        Kept::Encrypted => ", encrypted",
-        _ => "",
-    }));
+    host.ui.say(&format!(
+        "stored `{name}`{}; the next job uses it",
+        match kept {
+            Kept::Encrypted => ", encrypted",
+            _ => "",
+        }
+    ));
     if let Some(why) = why_not {
         host.ui.detail(&format!("in a plain file that only you can read; it is not encrypted: {why}"));
     }
@@ -153,9 +156,10 @@ fn read_value(name: &str) -> Result<Value> {
     let bytes = if std::io::stdin().is_terminal() {
         if name == APP_KEY {
             // A prompt would take its first line, and the shell the others.
-            bail!(Fail::usage(format!("`{name}` has several lines and cannot be typed")).hint(format!(
-                "hand the file over: `cicdctl secret set {name} <KEY.pem`"
-            )));
+            bail!(
+                Fail::usage(format!("`{name}` has several lines and cannot be typed"))
+                    .hint(format!("hand the file over: `cicdctl secret set {name} <KEY.pem`"))
+            );
         }
         dialoguer::Password::new().with_prompt(format!("Value of {name}")).interact()?.into_bytes()
     } else {

@@ -155,7 +155,11 @@ async fn keep_secrets(host: &Host) -> Result<()> {
     let file = exposure::Place::File(host.paths.environment_file());
     for found in exposure::exposed(host, None).await?.iter().filter(|found| found.place == file) {
         let name = exposure::keep(host, found)?;
-        host.ui.say(&format!("  kept  {} from {} as the secret `{name}`", found.variable, host.paths.environment_file().display()));
+        host.ui.say(&format!(
+            "  kept  {} from {} as the secret `{name}`",
+            found.variable,
+            host.paths.environment_file().display()
+        ));
     }
     Ok(())
 }

@@ -29,23 +29,39 @@ pub fn attempt(request: &Request) -> Answer {
     if let Some(known) = &request.variables {
         let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
         let others: Vec<String> = names.filter(|name| !known.contains(name)).collect();
-        note(What::Environment, "its environment", if others.is_empty() { refused("none") } else { Got::Allowed(others.join(", ")) });
+        note(
+            What::Environment,
+            "its environment",
+            if others.is_empty() { refused("none") } else { Got::Allowed(others.join(", ")) },
+        );
     }
     let peer = format!("/proc/{}", request.peer);
     note(What::OtherEnvironment, &format!("{peer}/environ"), read(&Path::new(&peer).join("environ")));
-    note(What::OtherMemory, &format!("{peer}/mem"), outcome(fs::File::open(format!("{peer}/mem")).map(|_| "opened".to_owned())));
+    note(
+        What::OtherMemory,
+        &format!("{peer}/mem"),
+        outcome(fs::File::open(format!("{peer}/mem")).map(|_| "opened".to_owned())),
+    );
     note(What::OtherCommands, "/proc", commands_of_others());
     let pid = nix::unistd::Pid::from_raw(i32::try_from(request.peer).unwrap_or(i32::MAX));
     let signal = nix::sys::signal::kill(pid, None).map(|()| "it would arrive".to_owned()).map_err(std::io::Error::from);
     note(What::Signal, &format!("process {}", request.peer), outcome(signal));
     note(What::SetUid, "a file in memory", outcome(set_uid().map_err(Into::into)));
     let gains = rustix::thread::no_new_privs().map(|no| !no);
-    note(What::GainPrivileges, "this process", if gains == Ok(false) { refused("no_new_privs") } else { Got::Allowed("no_new_privs is not set".into()) });
+    note(
+        What::GainPrivileges,
+        "this process",
+        if gains == Ok(false) { refused("no_new_privs") } else { Got::Allowed("no_new_privs is not set".into()) },
+    );
     use rustix::net::{AddressFamily, SocketType, socket};
     let socket = socket(AddressFamily::PACKET, SocketType::DGRAM, None).map(|_| "made".to_owned());
     note(What::PacketSocket, "AF_PACKET", outcome(socket.map_err(Into::into)));
     let core = rustix::process::getrlimit(rustix::process::Resource::Core);
-    note(What::CoreDump, "RLIMIT_CORE", if core.maximum == Some(0) { refused("0 bytes") } else { Got::Allowed("it has no limit".into()) });
+    note(
+        What::CoreDump,
+        "RLIMIT_CORE",
+        if core.maximum == Some(0) { refused("0 bytes") } else { Got::Allowed("it has no limit".into()) },
+    );
     use rustix::mount::{MountFlags, mount};
     let mounted = mount("none", "/mnt", "tmpfs", MountFlags::empty(), None).map(|()| "mounted".to_owned());
     note(What::Mount, "/mnt", outcome(mounted.map_err(Into::into)));

@@ -40,9 +40,11 @@ impl Memory {
     pub fn load(host: &Host, under: Under) -> Memory {
         let text = files::read(&file(host)).ok().flatten();
         let found = text.and_then(|text| serde_json::from_str::<Memory>(&text).ok());
-        found
-            .filter(|memory| memory.under == under)
-            .unwrap_or_else(|| Memory { under, standings: BTreeMap::new(), limits: None })
+        found.filter(|memory| memory.under == under).unwrap_or_else(|| Memory {
+            under,
+            standings: BTreeMap::new(),
+            limits: None,
+        })
     }
 
     pub fn standing(&self, digest: &str) -> Option<&Standing> {

@@ -47,11 +47,8 @@ pub async fn service(host: &Host, manager: &Manager, unit: &str) -> Result<Probe
         properties.push((name.to_owned(), value.try_clone()?.into()));
     }
     let number = |name: &str| found.get(name).and_then(|value| u64::try_from(&**value).ok()).filter(|n| *n != u64::MAX);
-    let declared = Declared {
-        memory: number("MemoryMax"),
-        cpu_usec: number("CPUQuotaPerSecUSec"),
-        tasks: number("TasksMax"),
-    };
+    let declared =
+        Declared { memory: number("MemoryMax"), cpu_usec: number("CPUQuotaPerSecUSec"), tasks: number("TasksMax") };
     let marker = Marker::new(host)?;
     let paths = vec![
         (What::WriteHome, host.paths.home.join(file_name())),
@@ -102,7 +99,8 @@ pub async fn cage(host: &Host, manager: &Manager, config: &Config) -> Result<Pro
     let input = input(config, dir.path().join("engine-home"));
     let order = order(config, dir.path(), &input, &host.program);
     let marker = Marker::new(host)?;
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("could not listen on the loopback interface")?;
+    let listener =
+        std::net::TcpListener::bind(("127.0.0.1", 0)).context("could not listen on the loopback interface")?;
     let made = host.paths.home.join(file_name());
     let request = Request {
         peer: std::process::id(),

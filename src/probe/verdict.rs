@@ -64,8 +64,8 @@ fn is_promised(confined: Confined, what: What) -> bool {
         (Confined::Service(Level::Off), _) => false,
         (
             Confined::Service(_),
-            WriteHome | WriteSystem | WriteCgroup | OtherEnvironment | OtherMemory | SetUid | GainPrivileges | Namespace
-            | Mount | PacketSocket | CoreDump,
+            WriteHome | WriteSystem | WriteCgroup | OtherEnvironment | OtherMemory | SetUid | GainPrivileges
+            | Namespace | Mount | PacketSocket | CoreDump,
         ) => true,
         (Confined::Service(level), SharedTmp) => level == Level::Strict,
         // It publishes and starts cages: keys, sockets and buses are its tools, and it shares its processes' namespace.
@@ -117,19 +117,24 @@ pub fn limit_proofs(declared: Declared, answer: &Answer, exceeded: Exceeded) -> 
         let (quota, period) = text.split_once(' ')?;
         number(quota)?.checked_mul(1_000_000)?.checked_div(number(period)?)
     };
-    let proof = |name, file, declared: Option<u64>, text: &Option<String>, read: &dyn Fn(&str) -> Option<u64>, slack, held| {
-        let declared = declared?;
-        let seen = match text {
-            None => format!("there is no {file}"),
-            Some(text) => format!("{file} is {text}"),
+    let proof =
+        |name, file, declared: Option<u64>, text: &Option<String>, read: &dyn Fn(&str) -> Option<u64>, slack, held| {
+            let declared = declared?;
+            let seen = match text {
+                None => format!("there is no {file}"),
+                Some(text) => format!("{file} is {text}"),
+            };
+            let is_set = text.as_deref().and_then(read).is_some_and(|value| value.abs_diff(declared) <= slack);
+            Some(match (is_set, held) {
+                (true, Some(true)) => LimitProof { name, is_enforced: true, seen },
+                (true, _) => LimitProof {
+                    name,
+                    is_enforced: false,
+                    seen: format!("{seen}, but going beyond a limit had no effect"),
+                },
+                (false, _) => LimitProof { name, is_enforced: false, seen },
+            })
         };
-        let is_set = text.as_deref().and_then(read).is_some_and(|value| value.abs_diff(declared) <= slack);
-        Some(match (is_set, held) {
-            (true, Some(true)) => LimitProof { name, is_enforced: true, seen },
-            (true, _) => LimitProof { name, is_enforced: false, seen: format!("{seen}, but going beyond a limit had no effect") },
-            (false, _) => LimitProof { name, is_enforced: false, seen },
-        })
-    };
     [
         proof("memory", "memory.max", memory, &control.memory_max, &number, PAGE, exceeded.memory),
         proof("cpu", "cpu.max", cpu_usec, &control.cpu_max, &per_second, cpu_usec.unwrap_or(0) / 50, exceeded.cpu),
@@ -184,7 +189,10 @@ mod tests {
              (cgroup files), ask for exotic sockets, make a namespace"
         );
         assert_eq!(told(Confined::Service(Level::Off), &open), "off");
-        assert_eq!(told(Confined::Service(Level::Standard), &answer("")), "declared only: it can do what was not tried");
+        assert_eq!(
+            told(Confined::Service(Level::Standard), &answer("")),
+            "declared only: it can do what was not tried"
+        );
     }
 
     #[test]
@@ -224,7 +232,11 @@ mod tests {
             "memory false: there is no memory.max\ncpu false: cpu.max is max 100000\ntasks false: pids.max is 300"
         );
         let not_held = Exceeded { memory: Some(false), ..held };
-        assert!(told(set, not_held).starts_with("memory false: memory.max is 536870912, but going beyond"), "{}", told(set, not_held));
+        assert!(
+            told(set, not_held).starts_with("memory false: memory.max is 536870912, but going beyond"),
+            "{}",
+            told(set, not_held)
+        );
         assert!(told(set, Exceeded::default()).contains("tasks false"));
         assert!(limit_proofs(Declared::default(), &Answer::default(), held).is_empty());
     }

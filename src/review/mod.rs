@@ -38,8 +38,8 @@ use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
 use crate::plain::short;
-use crate::skill::Catalog;
 use crate::secret::{Kept, Vault};
+use crate::skill::Catalog;
 use crate::store::{Earlier, Store, now_ms};
 use crate::{files, quantity};
 

@@ -134,8 +134,7 @@ fn eye(shared: &Shared, name: &AgentName) -> Result<Option<Eye>> {
 async fn look(shared: &Shared, eye: &Eye, open: &mut Option<Open>) -> Result<()> {
     // Another token may have been stored, which is to be used though the old one is still good.
     let stamps = shared.host.vault().stamps();
-    let known =
-        open.take().filter(|open| open.repo == eye.repo && open.github == eye.github && open.secrets == stamps);
+    let known = open.take().filter(|open| open.repo == eye.repo && open.github == eye.github && open.secrets == stamps);
     let open = open.insert(match known {
         Some(open) => open,
         None => connect(shared, eye, stamps)?,

@@ -135,7 +135,9 @@ pub async fn move_in(host: &Host, manager: Option<&Manager>, found: &Exposed) ->
 pub fn keep(host: &Host, found: &Exposed) -> Result<&'static str> {
     let variable = &found.variable;
     let Some(name) = name_of(variable) else {
-        bail!(Fail::new(format!("{variable} is none of cicdctl's secrets")).hint("take it out by hand if it is not used"))
+        bail!(
+            Fail::new(format!("{variable} is none of cicdctl's secrets")).hint("take it out by hand if it is not used")
+        )
     };
     let Some(value) = &found.value else {
         bail!(

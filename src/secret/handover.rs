@@ -49,7 +49,9 @@ impl Handover {
                 Ok((mut stream, _)) => {
                     let is_ours = stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw());
                     if !is_ours || unit_of(&stream).as_deref() != Some(unit) {
-                        tracing::warn!("somebody other than the manager asks for the secret of {unit}, and gets nothing");
+                        tracing::warn!(
+                            "somebody other than the manager asks for the secret of {unit}, and gets nothing"
+                        );
                         continue;
                     }
                     let give = async {

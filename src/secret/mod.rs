@@ -31,14 +31,8 @@ pub const KNOWN: [(&str, Option<&str>); 3] =
     [(API_KEY.0, Some(API_KEY.1)), (TOKEN, Some(TOKEN_VARIABLES[1])), (APP_KEY, None)];
 
 /// Variables that hold a secret of ours, or of what we start, wherever they come from.
-pub const VARIABLES: [&str; 6] = [
-    API_KEY.1,
-    TOKEN_VARIABLES[0],
-    TOKEN_VARIABLES[1],
-    "ANTHROPIC_AUTH_TOKEN",
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "GH_TOKEN",
-];
+pub const VARIABLES: [&str; 6] =
+    [API_KEY.1, TOKEN_VARIABLES[0], TOKEN_VARIABLES[1], "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "GH_TOKEN"];
 
 /// A value. It has no way into a text but [`Value::reveal`].
 #[derive(Clone, PartialEq, Eq)]

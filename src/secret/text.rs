@@ -118,9 +118,11 @@ fn pem(text: &str) -> Result<Value, String> {
         && lines.first().is_some_and(|line| line.starts_with(BEGIN))
         && lines.last().is_some_and(|line| line.starts_with("-----END "));
     if !is_whole {
-        return Err("the value is no key in PEM: its first line is `-----BEGIN … KEY-----`, its last `-----END …`; hand \
+        return Err(
+            "the value is no key in PEM: its first line is `-----BEGIN … KEY-----`, its last `-----END …`; hand \
              the whole file over"
-            .into());
+                .into(),
+        );
     }
     if text.chars().any(|c| !c.is_ascii() || (c.is_control() && !matches!(c, '\n' | '\t'))) {
         return Err("there are characters in the value that no key in PEM has".into());
@@ -198,7 +200,9 @@ mod tests {
     fn a_key_in_pem_keeps_its_lines() {
         let indented = PEM.replace('\n', "\n    ");
         let in_one_line = format!("GITHUB_APP_KEY=\"{}\"", PEM.trim_end().replace('\n', "\\n"));
-        for text in [PEM, &PEM.replace('\n', "\r\n"), PEM.trim_end(), &format!("\u{feff}\n{PEM}\n\n"), &indented, &in_one_line] {
+        for text in
+            [PEM, &PEM.replace('\n', "\r\n"), PEM.trim_end(), &format!("\u{feff}\n{PEM}\n\n"), &indented, &in_one_line]
+        {
             assert_eq!(read("github-app-key", text).as_deref(), Ok(PEM), "{text:?}");
         }
     }

@@ -131,9 +131,10 @@ impl Vault {
         let wrong = |why: String| Fail::new(format!("the secret `{name}` is of no use: {why}")).hint(&remedy);
         let bytes = read(&path).with_context(|| wrong("its file cannot be read".into()))?;
         let bytes = match kept {
-            Kept::Encrypted => self.creds.decrypt(name, &bytes).map_err(|why| {
-                wrong(format!("`{}` cannot be decrypted on this host: {why}", path.display()))
-            })?,
+            Kept::Encrypted => self
+                .creds
+                .decrypt(name, &bytes)
+                .map_err(|why| wrong(format!("`{}` cannot be decrypted on this host: {why}", path.display())))?,
             _ => bytes,
         };
         let value = text::value(name, &bytes).map_err(|why| wrong(format!("`{}`: {why}", path.display())))?;
@@ -241,8 +242,7 @@ impl Vault {
                 values.extend(found.value.map(|value| (named(&found.name), value)));
             }
         }
-        let redactor =
-            Arc::new(Redactor::new(values.iter().map(|(name, value)| (name.as_str(), value.reveal()))));
+        let redactor = Arc::new(Redactor::new(values.iter().map(|(name, value)| (name.as_str(), value.reveal()))));
         *self.memory.redactor.write().unwrap_or_else(PoisonError::into_inner) = (stamps, redactor.clone());
         redactor
     }
@@ -293,10 +293,13 @@ impl Vault {
                 Fail::new(format!("`{}` is no directory", self.dir.display()))
                     .hint("move it away, then run the command again")
             ),
-            Ok(meta) if meta.uid() != rustix::process::geteuid().as_raw() => bail!(
-                Fail::new(format!("`{}` belongs to another user", self.dir.display()))
-                    .hint(format!("as root `chown {}: {}`", rustix::process::geteuid().as_raw(), self.dir.display()))
-            ),
+            Ok(meta) if meta.uid() != rustix::process::geteuid().as_raw() => {
+                bail!(Fail::new(format!("`{}` belongs to another user", self.dir.display())).hint(format!(
+                    "as root `chown {}: {}`",
+                    rustix::process::geteuid().as_raw(),
+                    self.dir.display()
+                )))
+            }
             Ok(meta) if meta.mode() & 0o077 == 0 => {}
             Ok(_) => close(&self.dir, 0o700)?,
         }
@@ -426,7 +429,8 @@ mod tests {
             assert!(!text.contains("canary"), "{text}");
             text
         };
-        fs::copy(place.path("credentials/anthropic-api-key.cred"), place.path("credentials/github-token.cred")).unwrap();
+        fs::copy(place.path("credentials/anthropic-api-key.cred"), place.path("credentials/github-token.cred"))
+            .unwrap();
         assert!(error(&place.vault(true), "github-token").contains("cannot be decrypted on this host"));
         fs::write(place.path("broken"), "").unwrap();
         assert!(error(&place.vault(true), KEY).contains("No such key."));
@@ -442,7 +446,8 @@ mod tests {
         let vault = place.vault(true);
         vault.store(KEY, &Value::new("encrypted"), false).unwrap();
         let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
-        let set = |name: &str| fs::File::options().write(true).open(place.path(name)).unwrap().set_modified(old).unwrap();
+        let set =
+            |name: &str| fs::File::options().write(true).open(place.path(name)).unwrap().set_modified(old).unwrap();
         fs::write(place.path("credentials/anthropic-api-key"), "by hand\n".replace(' ', "-")).unwrap();
         set("credentials/anthropic-api-key.cred");
         assert_eq!(text(&vault, KEY).as_deref(), Some("by-hand"));
@@ -480,6 +485,9 @@ mod tests {
         let listed: Vec<_> = vault.list().unwrap().into_iter().map(|stored| (stored.name, stored.kept)).collect();
         assert_eq!(listed, [(KEY.to_owned(), Kept::Plain), ("github-token".to_owned(), Kept::Environment)]);
         assert_eq!(vault.variable("GITHUB_TOKEN").unwrap().unwrap().reveal(), "canary-77");
-        assert_eq!(vault.redactor().text("canary-77 canary-88"), "[redacted github-token] [redacted anthropic-api-key]");
+        assert_eq!(
+            vault.redactor().text("canary-77 canary-88"),
+            "[redacted github-token] [redacted anthropic-api-key]"
+        );
     }
 }

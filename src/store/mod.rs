@@ -7,6 +7,7 @@
 
 mod approvals;
 mod ledger;
+mod owed;
 mod queue;
 mod spend;
 pub mod version;

@@ -4,13 +4,13 @@ use anyhow::Result;
 
 use super::{Check, failure, ok, warning};
 use crate::config::{Config, Level};
-use crate::review;
 use crate::host::Host;
 use crate::plain;
 use crate::probe::memory::{Memory, Under};
 use crate::probe::remedy::{self, Namespaces};
 use crate::probe::{self, Answer, Attempt, Confined, Exceeded, Got, LimitProof, Refusal, Standing};
 use crate::quantity::count;
+use crate::review;
 use crate::systemd::{Manager, UnitState};
 use crate::unit::RUNNER_SERVICE;
 
@@ -72,7 +72,9 @@ async fn services(
     for unit in &loaded {
         let (answer, declared) = match probe::service(host, manager, &unit.name).await? {
             Ok(answer) => answer,
-            Err(refusal) => return Ok((refused("hardening", &format!("{} does not start", unit.name), &refusal), proofs)),
+            Err(refusal) => {
+                return Ok((refused("hardening", &format!("{} does not start", unit.name), &refusal), proofs));
+            }
         };
         tell(host, &unit.name, &answer);
         let standing = probe::verdict(Confined::Service(level), &answer);
@@ -121,9 +123,7 @@ async fn cage(
     let proofs = probe::limit_proofs(declared, &answer, exceeded);
     let attempts = answer.attempts.len();
     Ok(match &standing {
-        Standing::Enforced => {
-            (ok("sandbox", format!("of a cage: enforced ({attempts} attempts from inside)")), proofs)
-        }
+        Standing::Enforced => (ok("sandbox", format!("of a cage: enforced ({attempts} attempts from inside)")), proofs),
         _ => (
             failure(
                 "sandbox",
