@@ -6,6 +6,7 @@
 
 mod first;
 mod inside;
+mod refused;
 pub mod sandbox;
 
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
@@ -408,10 +409,13 @@ async fn not_to_go_on(wish: &mut watch::Receiver<Wish>) -> Wish {
 }
 
 fn memory_peak(control_group: &str) -> Option<u64> {
+    read_group(control_group, "memory.peak")?.trim().parse().ok()
+}
+
+fn read_group(control_group: &str, file: &str) -> Option<String> {
     ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
         .into_iter()
-        .find_map(|root| std::fs::read_to_string(format!("{root}{control_group}/memory.peak")).ok())
-        .and_then(|text| text.trim().parse().ok())
+        .find_map(|root| std::fs::read_to_string(format!("{root}{control_group}/{file}")).ok())
 }
 
 async fn as_child(

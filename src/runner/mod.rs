@@ -4,6 +4,7 @@
 //! scope. Knows nothing of unit files or the command line; it speaks `api` and logs to the journal.
 
 mod hold;
+mod owed;
 mod routes;
 mod server;
 mod socket;
@@ -78,6 +79,8 @@ pub struct Shared {
     pub changed: Notify,
     pub connections: AtomicU64,
     pub running: AtomicU64,
+    /// Rung when a job was given up.
+    pub owed: Notify,
     /// Rung when an agent that watches is to look at once.
     pub look: Notify,
     pub wish: Sender<Wish>,
@@ -101,6 +104,7 @@ impl Shared {
             changed: Notify::new(),
             connections: AtomicU64::new(0),
             running: AtomicU64::new(0),
+            owed: Notify::new(),
             look: Notify::new(),
             wish: Sender::new(Wish::GoOn),
             held: hold::Held::default(),
@@ -260,8 +264,13 @@ pub async fn serve(
         Scope::Agent(name) => Some(tokio::spawn(watch::watch(shared.clone(), name.clone()))),
         Scope::Runner => None,
     };
+    let owed = tokio::spawn(owed::tell(shared.clone()));
+    if shared.scope == Scope::Runner {
+        routes::knock_at_all(&shared).await;
+    }
     let server = tokio::spawn(server::serve(shared.clone(), listening, closing.clone()));
     let why = stop.await?;
+    owed.abort();
     tracing::info!("stopping: {why}");
     // What it has seen is written down whole or not at all.
     if let Some(watch) = watch {

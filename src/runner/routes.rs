@@ -225,6 +225,14 @@ fn knock(shared: &Arc<Shared>, agent: AgentName) {
     });
 }
 
+/// Wakes every agent that has work. Who wrote it down may have been killed before it could knock.
+pub async fn knock_at_all(shared: &Arc<Shared>) {
+    match shared.store.agents_with_work().await {
+        Ok(agents) => agents.into_iter().for_each(|agent| knock(shared, agent)),
+        Err(error) => tracing::warn!("could not look which agents have work: {error:#}"),
+    }
+}
+
 async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
     let (mut agent, mut limit, mut pr, mut repo) = (shared.scope.agent().cloned(), 50, None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {

@@ -153,7 +153,10 @@ async fn one(shared: Arc<Shared>, job: Job) {
             tracing::info!(CICD_JOB = %id, "job {id} goes back into the queue: {reason}");
             match shared.store.requeue(&id, &reason, blame).await {
                 Ok(true) => {}
-                Ok(false) => tracing::error!(CICD_JOB = %id, CICD_OUTCOME = "failed", "job {id} is given up: {reason}"),
+                Ok(false) => {
+                    tracing::error!(CICD_JOB = %id, CICD_OUTCOME = "failed", "job {id} is given up: {reason}");
+                    shared.owed.notify_one();
+                }
                 // The next process finds it running, and nobody who runs it.
                 Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
             }
@@ -340,7 +343,12 @@ async fn in_scope_with(
 }
 
 /// Where the pull request of a request is read and published: where the repository is known and there is a token.
-fn forge(host: &Host, config: &Config, request: &ReviewRequest, repo: Option<String>) -> Result<Option<GitHub>> {
+pub(super) fn forge(
+    host: &Host,
+    config: &Config,
+    request: &ReviewRequest,
+    repo: Option<String>,
+) -> Result<Option<GitHub>> {
     let Some(number) = request.pr else { return Ok(None) };
     let github = &config.forge.github;
     let credentials = credentials::find(host, github)?;
@@ -360,7 +368,7 @@ fn forge(host: &Host, config: &Config, request: &ReviewRequest, repo: Option<Str
     }
 }
 
-fn settings(host: &Host, scope: &Scope) -> Result<(Config, Option<Agent>)> {
+pub(super) fn settings(host: &Host, scope: &Scope) -> Result<(Config, Option<Agent>)> {
     let user = host.config()?;
     let agent = match scope.agent() {
         Some(name) => host.agent(name, &user)?,
@@ -382,7 +390,7 @@ async fn key_in_environment(host: &Host, cage: &Cage) -> Result<bool> {
     })
 }
 
-fn failed(job: &Job, reason: &str) -> Review {
+pub(super) fn failed(job: &Job, reason: &str) -> Review {
     Review {
         job: job.id.clone(),
         project: String::new(),

@@ -7,6 +7,7 @@
 
 mod approvals;
 mod ledger;
+mod owed;
 mod pause;
 mod queue;
 mod spend;
