@@ -38,8 +38,8 @@ use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
 use crate::plain::short;
-use crate::skill::Catalog;
 use crate::secret::{Kept, Vault};
+use crate::skill::Catalog;
 use crate::store::{Earlier, Store, now_ms};
 use crate::{files, quantity};
 
@@ -221,7 +221,8 @@ pub async fn run<'a>(
 
 impl Run<'_> {
     async fn steps(&mut self) -> Result<(), Stopped> {
-        self.held = Some(jobdir::take(&self.dir)?);
+        let dir = self.dir.clone();
+        self.held = Some(off_the_loop(move || jobdir::take(&dir)).await??);
         self.left = begun::Note::read(&self.dir)?;
         if self.left.is_none() {
             jobdir::clear(&self.dir)?;
