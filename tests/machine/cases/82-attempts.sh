@@ -155,8 +155,7 @@ attempt("read another job's input", others_job)
 attempt("write another job's result", create(f"{other_job}/out/attempt"))
 attempt("read the ssh key", read(f"{home}/.ssh/id_test"))
 attempt("read the ssh key by way of /proc", through_another_root)
-for kept in ("", ".cred"):
-    attempt(f"read the stored key, anthropic-api-key{kept}", read(f"{home}/.config/cicd-toolkit/credentials/anthropic-api-key{kept}"))
+attempt("read the stored key", lambda: read((glob.glob(f"{home}/.config/cicd-toolkit/credentials/anthropic-api-key*") or ["/none"])[0])())
 attempt("read the configuration", read(f"{home}/.config/cicd-toolkit/agents/myapp.toml"))
 attempt("find a key, a store or a ssh key", find_key)
 attempt("read the store", read(f"{state}/store.db"))
@@ -269,7 +268,8 @@ same "bob is refused all that is alice's" "$(grep -P '\tWENT' <<<"$bob" | cut -f
 # Some are refused to everybody but root.
 nobody='write to /usr|write to /usr/local/bin|write to /etc|mount|enter a namespace of another'
 seen=$(grep -P '\trefused' <<<"$alice" | cut -f1)
-unseen=$(grep -vxE "$nobody|.* of the user manager.*|(read|go|open|trace).* of another cage|trace another cage" <<<"$seen")
+# Who holds tokens lets nobody look, be it the same user; and root made the user manager.
+unseen=$(grep -vxE "$nobody|.* of the user manager|(read|open).* of the runner|(read|go|open|trace).* of another cage|trace another cage" <<<"$seen")
 same "outside of a cage the same program can: it is not blind" "$unseen" ""
 
 check "neither runner nor the other cage nor the user manager has noticed" alice '
