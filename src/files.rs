@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::error::Fail;
 
 /// How the names of temporary files begin.
-const TEMPORARY: &str = ".cicdctl-";
+pub const TEMPORARY: &str = ".cicdctl-";
 
 /// The text of a file, `None` where there is none.
 pub fn read(path: &Path) -> Result<Option<String>> {
@@ -60,6 +60,18 @@ pub fn remove_temporary(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Such files that are older than `age`: of a younger one the write may be under way.
+pub fn temporary(dir: &Path, age: std::time::Duration) -> Result<Vec<PathBuf>> {
+    let is_left = |path: &PathBuf| {
+        let about = path.symlink_metadata().ok().filter(fs::Metadata::is_file);
+        about.is_some_and(|about| {
+            about.modified().is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed > age))
+        })
+    };
+    let names = names(dir)?.into_iter().filter(|name| name.starts_with(TEMPORARY));
+    Ok(names.map(|name| dir.join(name)).filter(is_left).collect())
 }
 
 /// Makes a directory and what is missing above it.
@@ -209,7 +221,8 @@ pub fn names(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
+/// What was made, renamed or removed in a directory is on disk when this returns.
+pub fn sync_dir(dir: &Path) -> Result<()> {
     Ok(fs::File::open(dir)?.sync_all()?)
 }
 

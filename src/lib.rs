@@ -13,6 +13,7 @@
 //! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
 //! - [`skill`]: what an engine is told to look for. Pure; [`host`] reads the files.
+//! - [`disk`]: room on the disk, what of it is ours, and what is given back (`cicdctl gc`, its timer, a full disk).
 //! - [`money`]: amounts, caps, and what an engine may be given.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
@@ -24,6 +25,7 @@ pub mod command;
 pub mod config;
 pub mod converge;
 pub mod diff;
+pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod files;

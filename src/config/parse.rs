@@ -222,6 +222,10 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     if config.job.tasks < 4 {
         return Err(("job.tasks", "below 4 no engine starts".into()));
     }
+    if config.job.disk.0 < 16 << 20 {
+        return Err(("job.disk", "below 16M no engine has room to work".into()));
+    }
+    config.disk.check()?;
     if config.job.timeout.0.is_zero() {
         return Err(("job.timeout", "it must be longer than nothing".into()));
     }

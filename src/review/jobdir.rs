@@ -36,8 +36,8 @@ pub async fn sweep(workspace: &Path, cage: &Cage) -> Result<usize> {
     Ok(left.len())
 }
 
-/// Job, directory and its lock.
-fn abandoned(workspace: &Path) -> Result<Vec<(String, PathBuf, File)>> {
+/// Job, directory and its lock, of those whose process is gone.
+pub fn abandoned(workspace: &Path) -> Result<Vec<(String, PathBuf, File)>> {
     let find = || -> Result<Vec<(String, PathBuf, File)>> {
         if !workspace.is_dir() {
             return Ok(Vec::new());

@@ -7,7 +7,7 @@ pub mod budget;
 mod change;
 mod engine;
 pub mod incremental;
-mod jobdir;
+pub mod jobdir;
 pub mod judge;
 pub mod ledger;
 pub mod paths;

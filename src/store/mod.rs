@@ -1,11 +1,12 @@
 //! The truth about jobs: one SQLite file per user in WAL mode, shared by the runner and every agent. What a method
 //! has returned from is on disk (`synchronous=FULL`), so a 202 after [`Store::accept`] is a promise. This file opens and
 //! reads it; [`queue`] is the way of a job through it, [`spend`] what engines cost, [`watch`] what is known of watched
-//! repositories, [`ledger`] what is remembered of findings.
+//! repositories, [`ledger`] what is remembered of findings, [`care`] how the file stays small and sound.
 //!
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
 mod approvals;
+mod care;
 mod ledger;
 mod queue;
 mod spend;
@@ -25,15 +26,23 @@ use crate::error::Fail;
 use crate::files;
 use crate::review::{Outcome, Review};
 
+pub use care::{Pruned, backups, is_damage};
 pub use ledger::Wanted;
 pub use queue::{Accepted, Ask, Cancelled, Ending};
 pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
 pub use watch::{Changed, Key, Look, Step, Watch, WatchState, Watched};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 4] =
-    [include_str!("spend.sql"), include_str!("approvals.sql"), include_str!("watch.sql"), include_str!("ledger.sql")];
+const STEPS: [&str; 5] = [
+    include_str!("spend.sql"),
+    include_str!("approvals.sql"),
+    include_str!("watch.sql"),
+    include_str!("ledger.sql"),
+    include_str!("care.sql"),
+];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
+/// How long a writer waits for another.
+const PATIENCE: Duration = Duration::from_secs(20);
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// A handle to the store; cheap to clone.
@@ -68,14 +77,17 @@ impl Store {
                 files::make_dir(dir, 0o700)?;
             }
             let mut connection = Connection::open(path)?;
-            connection.busy_timeout(Duration::from_secs(20))?;
+            connection.busy_timeout(PATIENCE)?;
+            // Only a store that is empty yet takes it; an older one gets it from `compact`.
+            connection.pragma_update(None, "auto_vacuum", "incremental")?;
             connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "journal_size_limit", care::WAL_KEPT)?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "foreign_keys", true)?;
-            migrate(&mut connection)?;
+            migrate(&mut connection, path)?;
             Ok(connection)
         };
-        let mut connection = open().with_context(|| {
+        let mut connection = open().map_err(|error| care::named(error, path)).with_context(|| {
             Fail::new(format!("could not open the store `{}`", path.display()))
                 .hint("`cicdctl doctor` checks disk and permissions; the file is an SQLite database")
         })?;
@@ -94,21 +106,14 @@ impl Store {
     ) -> Result<T> {
         let (done, answer) = oneshot::channel();
         let work = move |connection: &mut Connection| {
+            let done_with = work(connection);
+            let done_with =
+                done_with.map_err(|error| care::named(error, Path::new(connection.path().unwrap_or_default())));
             // Who asked may have gone away.
-            let _ = done.send(work(connection));
+            let _ = done.send(done_with);
         };
         self.work.send(Box::new(work)).map_err(|_| anyhow!("the store has ended"))?;
         answer.await.map_err(|_| anyhow!("the store has ended"))?
-    }
-
-    /// Whether the file is sound (SQLite's `quick_check`).
-    pub async fn check(&self) -> Result<()> {
-        self.run(|connection| {
-            let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            anyhow::ensure!(found == "ok", "the store is damaged: {found}");
-            Ok(())
-        })
-        .await
     }
 
     pub async fn job(&self, id: &str) -> Result<Option<Job>> {
@@ -231,11 +236,16 @@ impl Store {
         .await
     }
 
-    /// How many jobs ended in each outcome.
+    /// How many jobs ended in each outcome, those that are forgotten among them.
     pub async fn outcomes(&self) -> Result<Vec<(Outcome, u64)>> {
         self.run(|connection| {
             let rows: Vec<(String, u64)> = connection
-                .prepare_cached("SELECT outcome, count(*) FROM jobs WHERE state = 'ended' GROUP BY outcome")?
+                .prepare_cached(
+                    "SELECT outcome, sum(jobs) FROM (
+                         SELECT outcome, count(*) AS jobs FROM jobs WHERE state = 'ended' GROUP BY outcome
+                         UNION ALL SELECT outcome, jobs FROM pruned
+                     ) GROUP BY outcome",
+                )?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             rows.into_iter()
@@ -345,9 +355,12 @@ fn append(transaction: &Transaction<'_>, id: &str, what: &Happening) -> Result<(
     Ok(())
 }
 
-fn migrate(connection: &mut Connection) -> Result<()> {
+fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     let transaction = begin(connection)?;
     let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if (1..SCHEMA_VERSION).contains(&version) {
+        care::back_up(path, version)?;
+    }
     match version {
         0 => transaction.execute_batch(include_str!("schema.sql"))?,
         1 => transaction.execute_batch(include_str!("from-1-to-2.sql"))?,
