@@ -10,6 +10,7 @@ use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
 use crate::systemd::Manager;
+use crate::timer;
 use crate::unit::plan::{Authorship, Plan};
 use crate::unit::{self, dir};
 
@@ -102,9 +103,18 @@ pub async fn apply(host: &Host, plan: &Plan, manifest: &mut Manifest, manager: &
             manifest.note_directory(parent);
         }
     }
+    if timer::is_made(plan) {
+        manifest.note_directory(&timer::stamp_dir(host));
+    }
     manifest.save(&host.paths.manifest())?;
+    if timer::is_removed(plan) {
+        timer::stop(host, manager).await?;
+    }
     dir::apply(plan)?;
     manager.reload().await?;
+    if timer::is_made(plan) {
+        timer::start(manager).await?;
+    }
     host.ui.detail(&format!("wrote {}", crate::quantity::count(plan.changes.len(), "file")));
     Ok(())
 }

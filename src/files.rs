@@ -66,9 +66,7 @@ pub fn remove_temporary(dir: &Path) -> Result<()> {
 pub fn temporary(dir: &Path, age: std::time::Duration) -> Result<Vec<PathBuf>> {
     let is_left = |path: &PathBuf| {
         let about = path.symlink_metadata().ok().filter(fs::Metadata::is_file);
-        about.is_some_and(|about| {
-            about.modified().is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed > age))
-        })
+        about.is_some_and(|about| about.modified().is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed > age)))
     };
     let names = names(dir)?.into_iter().filter(|name| name.starts_with(TEMPORARY));
     Ok(names.map(|name| dir.join(name)).filter(is_left).collect())

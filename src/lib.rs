@@ -5,7 +5,7 @@
 //!   configuration), [`ui`] (the one writer to the terminal) and [`error`] (message, cause, hint, exit status).
 //! - [`config`], [`agent`], [`globs`]: what the user wants, as text ⇄ types. Pure.
 //! - [`converge`]: configuration → [`unit`] (the files that should be; pure) → plan → files → [`systemd`] (D-Bus).
-//!   [`install`] remembers what was made, so that it can be taken back.
+//!   [`install`] remembers what was made, so that it can be taken back; [`timer`] has one unit run by itself.
 //! - [`runner`]: the life of the daemon: socket, HTTP routes, workers. It keeps jobs in the [`store`] and speaks the
 //!   types of [`api`], as does the command line.
 //! - [`review`]: one review from request to receipt, with [`git`], [`diff`], the plan, the judgement and what is
@@ -45,5 +45,6 @@ pub mod runner;
 pub mod skill;
 pub mod store;
 pub mod systemd;
+pub mod timer;
 pub mod ui;
 pub mod unit;

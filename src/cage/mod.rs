@@ -5,6 +5,7 @@
 //! at its side: `input.json` goes in; `out/events.jsonl` and at last `out/result.json` come out.
 
 mod inside;
+mod quota;
 mod sandbox;
 
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
@@ -23,6 +24,7 @@ use crate::review::CageUsed;
 use crate::systemd::{Manager, UnitState, Verb};
 
 pub use inside::run_inside;
+use quota::Quota;
 pub use sandbox::properties;
 
 /// Name of the secret with the engine's key, and of the variable that holds it outside a cage.
@@ -106,7 +108,7 @@ impl Cage {
         wish: &mut watch::Receiver<Wish>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Option<End>> {
-        for dir in ["scratch", "out", "checkout"] {
+        for dir in ["scratch", "out", "checkout", "tmp"] {
             files::make_dir(&order.dir.join(dir), 0o700)?;
         }
         files::make_dir(&order.input.engine_home, 0o700)?;
@@ -155,8 +157,9 @@ async fn in_unit(
         let borrowed: Vec<(&str, Variant<'_>)> =
             properties.iter().map(|(name, value)| Ok((*name, value.try_clone()?))).collect::<Result<_>>()?;
         let started = manager.start_transient(&unit, &borrowed).await;
+        let mut too_much = None;
         let state = match started {
-            Ok(()) => match watch_unit(manager, order, &unit, wish, progress).await {
+            Ok(()) => match watch_unit(manager, order, &unit, wish, progress, &mut too_much).await {
                 Ok(state) => state,
                 Err(error) => {
                     tokio::time::sleep(STOP_SHOWS).await;
@@ -171,7 +174,8 @@ async fn in_unit(
         let Some(state) = state else {
             manager.change_one(Verb::Stop, &unit).await?;
             manager.reset_failed(&unit).await;
-            return Ok(None);
+            let ended = |cause| End { result: Err(EngineError::failed(cause)), used, peak_memory: None };
+            return Ok(too_much.map(ended));
         };
         manager.reset_failed(&unit).await;
         if let Some(end) = read_output(order.dir)? {
@@ -210,14 +214,16 @@ fn cause_of(state: &UnitState, limits: &JobConfig) -> String {
     }
 }
 
-/// Follows a running unit until it has ended; `None` when it is to be ended.
+/// Follows a running unit until it has ended; `None` when it is to be ended, perhaps as it took `too_much` of the disk.
 async fn watch_unit(
     manager: &Manager,
     order: &Order<'_>,
     unit: &str,
     wish: &mut watch::Receiver<Wish>,
     progress: &mut (dyn FnMut(Progress) + Send),
+    too_much: &mut Option<String>,
 ) -> Result<Option<UnitState>> {
+    let mut quota = Quota::new(order);
     let mut tail = Tail::new(order.dir);
     let began = Instant::now();
     let mut peak = None;
@@ -232,6 +238,10 @@ async fn watch_unit(
             tail.read(progress);
             let state = manager.state(unit).await?;
             return Ok(Some(UnitState { memory_peak: state.memory_peak.max(peak), ..state }));
+        }
+        *too_much = quota.passed().await;
+        if too_much.is_some() {
+            return Ok(None);
         }
         let pause = if began.elapsed() < Duration::from_secs(1) { 20 } else { 150 };
         tokio::select! {
@@ -299,10 +309,14 @@ async fn as_child(
         String::from_utf8_lossy(&text).trim().to_owned()
     });
     let mut tail = Tail::new(order.dir);
+    let mut quota = Quota::new(order);
     let deadline = tokio::time::sleep(order.limits.timeout.0 + GRACE);
     tokio::pin!(deadline);
     let ended = loop {
         tail.read(progress);
+        if let Some(cause) = quota.passed().await {
+            break Some(Err(anyhow!(cause)));
+        }
         tokio::select! {
             status = child.wait() => break Some(Ok(status?)),
             () = tokio::time::sleep(Duration::from_millis(50)) => {}

@@ -13,6 +13,7 @@ use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
 use crate::systemd::{self, Linger, Manager, Verb};
+use crate::timer;
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 
 /// Set up the runner for this user
@@ -58,7 +59,8 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let plan = converge::plan(host, &config, &agents, false)?;
     let mut manifest = Manifest::load_begun(&host.paths)?.unwrap_or_default();
     manifest.linger |= host.variable(crate::command::as_user::LINGER_SET).is_some();
-    let todo = Todo::new(&args, host, &manager, starter.is_some(), &agents).await;
+    let mut todo = Todo::new(&args, host, &manager, starter.is_some(), &agents).await;
+    todo.timer = timer::is_due(&manager, &config).await;
     if !converge::agreed(host, &plan, &todo.describe(host), args.changing, converge::Question::Yes)? {
         return Ok(Exit::Done);
     }
@@ -107,6 +109,9 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if todo.enable {
         manager.enable(&[RUNNER_SERVICE, RUNNER_SOCKET]).await?;
     }
+    if todo.timer {
+        timer::start(&manager).await?;
+    }
     if todo.start && manager.state(RUNNER_SERVICE).await?.is_active() {
         // A runner that bound its own socket, as the deployment guide's unit does, has to let go of it.
         manager.change_one(Verb::Stop, RUNNER_SERVICE).await?;
@@ -137,6 +142,7 @@ struct Todo {
     linger: bool,
     enable: bool,
     start: bool,
+    timer: bool,
     /// Agents that have a file and are not enabled.
     agents: Vec<AgentName>,
 }
@@ -156,12 +162,13 @@ impl Todo {
             linger: !args.no_linger && systemd::linger(&host.user) == Linger::Off,
             enable: !(manager.is_enabled(RUNNER_SOCKET).await && manager.is_enabled(RUNNER_SERVICE).await),
             start: !listening,
+            timer: false,
             agents,
         }
     }
 
     fn is_empty(&self) -> bool {
-        !(self.config || self.link || self.linger || self.enable || self.start) && self.agents.is_empty()
+        !(self.config || self.link || self.linger || self.enable || self.start || self.timer) && self.agents.is_empty()
     }
 
     fn describe(&self, host: &Host) -> Vec<String> {
@@ -171,6 +178,7 @@ impl Todo {
             (self.linger, format!("enable lingering for {} (units run with nobody logged in)", host.user)),
             (self.enable, format!("enable {RUNNER_SERVICE} and {RUNNER_SOCKET}")),
             (self.start, format!("start  {RUNNER_SOCKET}")),
+            (self.timer, timer::TO_START.to_owned()),
         ];
         let agents =
             self.agents.iter().map(|name| format!("enable and start {} and {}", name.socket(), name.service()));

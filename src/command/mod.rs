@@ -6,6 +6,7 @@ pub mod as_user;
 pub mod cost;
 pub mod doctor;
 pub mod finding;
+pub mod gc;
 pub mod generate;
 pub mod init;
 pub mod job;

@@ -9,8 +9,9 @@ use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
 use crate::systemd::{self, Manager, Verb};
+use crate::timer;
 use crate::unit::plan::{Authorship, authorship};
-use crate::unit::{PATTERNS, dir};
+use crate::unit::{GC_TIMER, PATTERNS, dir};
 
 /// Remove the runner, its agents and their units
 ///
@@ -69,6 +70,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if let Some(manager) = &manager {
         stop_everything(host, manager).await?;
     }
+    timer::forget(host)?;
     for (path, _) in &ours {
         files::remove(path)?;
         if let Some(parent) = path.parent().filter(|parent| parent.to_string_lossy().ends_with(".service.d")) {
@@ -142,8 +144,9 @@ fn remove_leftovers(host: &Host) -> Result<()> {
 
 async fn stop_everything(host: &Host, manager: &Manager) -> Result<()> {
     let loaded = manager.loaded(&PATTERNS).await?;
-    // Sockets first, or the next connection would start what is being stopped.
-    let (sockets, rest): (Vec<String>, Vec<String>) = loaded.into_iter().partition(|unit| unit.ends_with(".socket"));
+    // Sockets and timers first, or the next connection would start what is being stopped.
+    let starts = |unit: &String| unit.ends_with(".socket") || unit.ends_with(".timer");
+    let (sockets, rest): (Vec<String>, Vec<String>) = loaded.into_iter().partition(starts);
     for units in [sockets, rest] {
         for (unit, result) in manager.change(Verb::Stop, &units).await? {
             if let Err(error) = result {
@@ -152,7 +155,7 @@ async fn stop_everything(host: &Host, manager: &Manager) -> Result<()> {
             manager.reset_failed(&unit).await;
         }
     }
-    let mut enabled = vec!["cicd-runner.service".to_owned(), "cicd-runner.socket".to_owned()];
+    let mut enabled = ["cicd-runner.service", "cicd-runner.socket", GC_TIMER].map(str::to_owned).to_vec();
     for name in files::names(&host.paths.agents_dir())? {
         if let Some(name) = name.strip_suffix(".toml").and_then(|name| name.parse::<crate::agent::AgentName>().ok()) {
             enabled.extend([name.service(), name.socket()]);

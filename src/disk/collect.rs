@@ -88,10 +88,15 @@ pub async fn collect(paths: &Paths, config: &Config, cage: &Cage, dry_run: bool)
     let done = it.backups();
     it.note("backups", done);
     if let Some(store) = &store {
-        let done = it.jobs(store).await;
-        it.note("jobs", done);
-        let done = it.store(store).await;
-        it.note("store", done);
+        // What is damaged is not written to.
+        if let Err(error) = store.check_whole().await {
+            it.problems.push(crate::review::reason(&error));
+        } else {
+            let done = it.jobs(store).await;
+            it.note("jobs", done);
+            let done = it.store(store).await;
+            it.note("store", done);
+        }
     }
     let Collector { taken, mut problems, .. } = it;
     let sizes = {

@@ -134,15 +134,15 @@ impl Alone {
 
 /// Whether packing it is worth the work.
 pub fn is_scattered(mirror: &Path) -> bool {
-    let count = |dir: &Path, end: &str| {
-        files::names(dir).unwrap_or_default().iter().filter(|name| name.ends_with(end)).count()
-    };
+    let count =
+        |dir: &Path, end: &str| files::names(dir).unwrap_or_default().iter().filter(|name| name.ends_with(end)).count();
     let objects = mirror.join("objects");
     if count(&objects.join("pack"), ".pack") >= MANY_PACKS {
         return true;
     }
     let folders = files::names(&objects).unwrap_or_default();
-    folders.iter().filter(|name| name.len() == 2).map(|name| count(&objects.join(name), "")).sum::<usize>() >= MANY_LOOSE
+    folders.iter().filter(|name| name.len() == 2).map(|name| count(&objects.join(name), "")).sum::<usize>()
+        >= MANY_LOOSE
 }
 
 /// What killed processes have left of mirrors that they made or removed.

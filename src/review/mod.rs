@@ -15,6 +15,7 @@ pub mod plan;
 pub mod policy;
 pub mod publish;
 mod recall;
+mod room;
 #[cfg(test)]
 pub mod sample;
 mod skills;
@@ -38,7 +39,7 @@ use crate::git::{Change, Mirror};
 use crate::plain::short;
 use crate::skill::Catalog;
 use crate::store::{Earlier, Store, now_ms};
-use crate::{files, quantity};
+use crate::{disk, files, quantity};
 
 pub use jobdir::sweep;
 use paths::PathRules;
@@ -161,6 +162,8 @@ pub async fn run<'a>(
                 }
                 // A server in trouble says nothing about the change, and is over it some day.
                 Some(ForgeError::Unavailable { .. }) => Outcome::Deferred,
+                // Nor does a full disk.
+                _ if disk::is_full(&error, setting.workspace) => Outcome::Deferred,
                 _ => Outcome::Failed,
             };
             review.reason = Some(reason(&error));
@@ -378,6 +381,8 @@ impl Run<'_> {
         bundle: Bundle,
     ) -> Result<Option<(EngineReport, Diff)>, Stopped> {
         if !matches!(spec, EngineSpec::Rules) {
+            let (size, most) = (mirror.checkout_size(change).await?, self.setting.config.job.disk);
+            room::admits(size, most)?;
             files::make_dir(&self.checkout(), 0o700)?;
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
         }
@@ -419,6 +424,10 @@ impl Run<'_> {
         not_seen(receipt, "the engine did not finish");
         match exhausted {
             Some(cap) => self.refuse(cap),
+            None if room::was_missing(&error, self.setting) => {
+                self.review.outcome = Outcome::Deferred;
+                self.review.reason = Some(format!("{error}; the disk is full"));
+            }
             None => engine::failed(&mut self.review, &error, &input.spec),
         }
         Ok(None)

@@ -3,9 +3,11 @@
 //! to do. Runner and agents are the same code with another
 //! scope. Knows nothing of unit files or the command line; it speaks `api` and logs to the journal.
 
+mod room;
 mod routes;
 mod server;
 mod socket;
+mod unclean;
 mod watch;
 mod worker;
 
@@ -22,6 +24,7 @@ use tokio::sync::watch::Sender;
 use crate::agent::AgentName;
 use crate::cage::{Cage, Wish};
 use crate::config::Span;
+use crate::disk;
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::{Host, Paths};
@@ -71,6 +74,9 @@ pub struct Shared {
     /// Rung when an agent that watches is to look at once.
     pub look: Notify,
     pub wish: Sender<Wish>,
+    room: room::Gate,
+    /// Why the process cannot go on: the store is damaged.
+    broken: Mutex<Option<anyhow::Error>>,
     /// What an agent that watches says of it.
     watching: Mutex<Option<String>>,
     stopping: AtomicBool,
@@ -91,6 +97,8 @@ impl Shared {
             running: AtomicU64::new(0),
             look: Notify::new(),
             wish: Sender::new(Wish::GoOn),
+            room: room::Gate::default(),
+            broken: Mutex::new(None),
             watching: Mutex::new(None),
             stopping: AtomicBool::new(false),
             last_use: Mutex::new(Instant::now()),
@@ -123,6 +131,12 @@ impl Shared {
         self.watching.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What cannot be gone on with ends the process, which systemd then does not start again.
+    fn note_damage(&self, error: anyhow::Error) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        self.changed.notify_one();
+    }
+
     fn is_busy(&self) -> bool {
         self.connections.load(Ordering::SeqCst) > 0 || self.running.load(Ordering::SeqCst) > 0
     }
@@ -136,8 +150,17 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         Scope::Agent(name) => host.paths.agent_socket(name),
     };
     let listening = listen(&socket_path, from_stdin)?;
-    let store = Store::open(&host.paths.store())?;
-    let _lock = lock(&host, &scope)?;
+    // Systemd waits as long as it hears of it.
+    let store = room::open_store(&host.paths.store(), |why| {
+        notify(&[sd_notify::NotifyState::ExtendTimeoutUsec(30_000_000), sd_notify::NotifyState::Status(why)]);
+    })
+    .await?;
+    let lock = lock(&host, &scope)?;
+    let end = unclean::Mark::set(lock);
+    if end.was_unclean {
+        // Damage is found before it is built upon.
+        store.check().await?;
+    }
     let cage = match host.manager().await {
         Ok(manager) => Cage::Unit(manager),
         Err(error) => {
@@ -165,6 +188,7 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
     if why == IDLE && shared.store.open_jobs(shared.scope.agent().cloned()).await?.0 > 0 {
         let _ = std::os::unix::net::UnixStream::connect(&socket_path);
     }
+    end.clear();
     Ok(())
 }
 
@@ -228,9 +252,23 @@ async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: Str
             },
             () = shared.changed.notified() => pulse.reset_immediately(),
             _ = pulse.tick() => {
+                if let Some(error) = shared.broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    return Err(error);
+                }
                 // The store answers, so the process can do its work: that is what the watchdog is to know.
-                let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
+                let (queued, running) = match shared.store.open_jobs(shared.scope.agent().cloned()).await {
+                    // It answers that it needs room.
+                    Err(error) if disk::is_full(&error, &shared.host.paths.state_dir) => {
+                        let status = "waiting: the disk is full, and the store cannot be read";
+                        notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(status)]);
+                        continue;
+                    }
+                    counted => counted?,
+                };
                 let mut status = if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
+                if let Some(why) = shared.room.why_closed() {
+                    status = format!("{status}; {why}");
+                }
                 let watching = shared.watching();
                 if let Some(watching) = &watching {
                     status = format!("{status}; {watching}");
@@ -290,6 +328,7 @@ fn lock(host: &Host, scope: &Scope) -> Result<std::fs::File> {
     }
     let file = std::fs::OpenOptions::new()
         .create(true)
+        .read(true)
         .write(true)
         .truncate(false)
         .open(&path)

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::{Scope, Shared};
+use super::{Scope, Shared, room};
 use crate::api::{Happening, Job, ReviewRequest};
 use crate::cage::{API_KEY, Cage, Wish};
 use crate::config::{Agent, Config};
@@ -17,7 +17,7 @@ use crate::forge::Forge;
 use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Outcome, Review, Setting};
-use crate::store::{Ending, Store, now_ms};
+use crate::store::{Ending, Store, is_damage, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
 const LOOK: Duration = Duration::from_millis(1000);
@@ -32,8 +32,9 @@ pub async fn work(shared: Arc<Shared>) {
             break;
         }
         // A wrong configuration shows in the job that needs it; it must not stop the queue.
-        let at_once = shared.host.config().map_or(1, |config| config.runner.jobs) as usize;
-        if running.len() < at_once {
+        let config = shared.host.config().ok();
+        let at_once = config.as_ref().map_or(1, |config| config.runner.jobs) as usize;
+        if running.len() < at_once && room::is_there(&shared, config.as_ref()) {
             match shared.store.claim(shared.scope.agent().cloned()).await {
                 Ok(Some(job)) => {
                     shared.touch();
@@ -46,6 +47,10 @@ pub async fn work(shared: Arc<Shared>) {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!("{error:#}");
+                    if is_damage(&error) {
+                        shared.note_damage(error);
+                        break;
+                    }
                     tokio::time::sleep(Duration::from_secs(5)).await;
                 }
             }
@@ -84,7 +89,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
             let until_ms =
                 review.retry_at_ms.unwrap_or_else(|| now_ms() + pause_ms(job.deferrals)).max(now_ms() + 1000);
             let reason = review.reason.clone().unwrap_or_default();
-            match shared.store.defer(&id, until_ms, review).await {
+            match patiently(&shared, &id, || shared.store.defer(&id, until_ms, review.clone())).await {
                 Ok(()) => tracing::info!(
                     CICD_JOB = %id, CICD_OUTCOME = "deferred",
                     "job {id} deferred until {}: {reason}", crate::quantity::time(until_ms)
@@ -97,7 +102,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
             let outcome = review.outcome;
             let reason = review.reason.clone().map_or(String::new(), |reason| format!(": {reason}"));
             let findings = crate::quantity::count(review.findings.len(), "finding");
-            match finish(&shared, &id, review).await {
+            match patiently(&shared, &id, || shared.store.finish(&id, review.clone())).await {
                 Ok(()) if matches!(outcome, Outcome::Failed) => {
                     tracing::error!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}{reason}");
                 }
@@ -109,7 +114,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
         }
         Ok(None) => {
             // Where this fails, the next process finds it running, and nobody who runs it.
-            if let Err(error) = shared.store.requeue(&id, "the runner stopped").await {
+            if let Err(error) = patiently(&shared, &id, || shared.store.requeue(&id, "the runner stopped")).await {
                 tracing::error!(CICD_JOB = %id, "{error:#}");
             }
         }
@@ -136,11 +141,16 @@ fn pause_ms(deferrals: u32) -> i64 {
     60_000 * (1 << deferrals.min(6)).min(60)
 }
 
-/// Writes the end of a job down, however long that takes: a disk that is full has room again some day, and until then
+/// Writes down what became of a job, however long that takes: a disk that is full has room again some day, and until then
 /// nobody else may begin the job. A process that is to stop leaves it to the next one.
-async fn finish(shared: &Shared, id: &str, review: Review) -> Result<()> {
+async fn patiently<F: Future<Output = Result<()>>>(shared: &Shared, id: &str, write: impl Fn() -> F) -> Result<()> {
     loop {
-        match shared.store.finish(id, review.clone()).await {
+        match write().await {
+            // Of a damaged store nothing can be hoped.
+            Err(error) if is_damage(&error) => {
+                shared.note_damage(error);
+                bail!("the store is damaged");
+            }
             Err(error) if !shared.is_stopping() => {
                 tracing::error!(CICD_JOB = %id, "{error:#}; it is tried again");
                 tokio::time::sleep(Duration::from_secs(5)).await;

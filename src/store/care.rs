@@ -54,13 +54,18 @@ impl Store {
     pub async fn prune(&self, now_ms: i64, keep_ms: i64, dry_run: bool) -> Result<Pruned> {
         let before_ms = self
             .run(move |connection| {
-                let newest: Option<i64> =
-                    connection.query_row("SELECT max(max(created_ms), coalesce(max(ended_ms), 0)) FROM jobs", [], |row| row.get(0))?;
+                let newest: Option<i64> = connection.query_row(
+                    "SELECT max(max(created_ms), coalesce(max(ended_ms), 0)) FROM jobs",
+                    [],
+                    |row| row.get(0),
+                )?;
                 Ok(now_ms.min(newest.unwrap_or(now_ms).saturating_add(CLOCK_AHEAD_MS)).saturating_sub(keep_ms))
             })
             .await?;
         if dry_run {
-            return self.run(move |connection| weigh(connection, &format!("SELECT id FROM jobs WHERE {OLD}"), before_ms)).await;
+            return self
+                .run(move |connection| weigh(connection, &format!("SELECT id FROM jobs WHERE {OLD}"), before_ms))
+                .await;
         }
         let mut sum = Pruned::default();
         loop {
@@ -69,11 +74,8 @@ impl Store {
             if some.jobs == 0 {
                 return Ok(sum);
             }
-            sum = Pruned {
-                jobs: sum.jobs + some.jobs,
-                events: sum.events + some.events,
-                bytes: sum.bytes + some.bytes,
-            };
+            sum =
+                Pruned { jobs: sum.jobs + some.jobs, events: sum.events + some.events, bytes: sum.bytes + some.bytes };
         }
     }
 
@@ -227,9 +229,10 @@ pub(super) fn damaged(store: &Path, how: &str) -> Fail {
 
 /// Whether an error is damage to the file.
 pub fn is_damage(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<rusqlite::Error>()).any(|error| {
-        matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-    })
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<rusqlite::Error>())
+        .any(|error| matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)))
 }
 
 /// The same error, with what helps.

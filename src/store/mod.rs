@@ -78,8 +78,11 @@ impl Store {
             }
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(PATIENCE)?;
-            // Only a store that is empty yet takes it; an older one gets it from `compact`.
-            connection.pragma_update(None, "auto_vacuum", "incremental")?;
+            // Only a store that is empty yet takes it, and any other would be written to; an older one gets it from
+            // `compact`.
+            if connection.pragma_query_value(None, "page_count", |row| row.get::<_, u64>(0))? == 0 {
+                connection.pragma_update(None, "auto_vacuum", "incremental")?;
+            }
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "journal_size_limit", care::WAL_KEPT)?;
             connection.pragma_update(None, "synchronous", "full")?;
@@ -87,9 +90,12 @@ impl Store {
             migrate(&mut connection, path)?;
             Ok(connection)
         };
-        let mut connection = open().map_err(|error| care::named(error, path)).with_context(|| {
-            Fail::new(format!("could not open the store `{}`", path.display()))
-                .hint("`cicdctl doctor` checks disk and permissions; the file is an SQLite database")
+        let mut connection = open().map_err(|error| match is_damage(&error) {
+            true => care::named(error, path),
+            false => error.context(
+                Fail::new(format!("could not open the store `{}`", path.display()))
+                    .hint("`cicdctl doctor` checks disk and permissions; the file is an SQLite database"),
+            ),
         })?;
         let (work, todo) = mpsc::channel::<Work>();
         std::thread::Builder::new().name("store".into()).spawn(move || {

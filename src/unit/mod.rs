@@ -17,8 +17,10 @@ use escape::CommandLine;
 pub const RUNNER_SERVICE: &str = "cicd-runner.service";
 pub const RUNNER_SOCKET: &str = "cicd-runner.socket";
 pub const SLICE: &str = "cicd.slice";
+pub const GC_SERVICE: &str = "cicd-gc.service";
+pub const GC_TIMER: &str = "cicd-gc.timer";
 /// Every unit of ours that can be loaded, as patterns for `ListUnitsByPatterns`.
-pub const PATTERNS: [&str; 4] = ["cicd-runner.*", "cicd-agent@*", "cicd-job-*", "cicd.slice"];
+pub const PATTERNS: [&str; 5] = ["cicd-runner.*", "cicd-agent@*", "cicd-job-*", "cicd.slice", "cicd-gc.*"];
 
 /// Where things are, as the unit files must say it.
 #[derive(Debug, Clone)]
@@ -55,6 +57,11 @@ pub fn files(config: &Config, agents: &[Agent], places: &Places) -> Result<Vec<U
         unit(places, "cicd-agent@.socket", AgentSocket {}.render(), "cicdctl apply")?,
         unit(places, SLICE, Slice {}.render(), "cicdctl apply")?,
     ];
+    if let Some(every) = config.disk.gc.on_calendar() {
+        let gc = Service::new(config, places, &config.runner.limits, &["gc", "--yes"]);
+        files.push(unit(places, GC_SERVICE, GcService { service: gc }.render(), "cicdctl apply")?);
+        files.push(unit(places, GC_TIMER, GcTimer { every }.render(), "cicdctl apply")?);
+    }
     for agent in agents {
         let dropin = AgentDropIn { limits: limits(&agent.limits), writable: Vec::new() };
         let name = dropin_name(&agent.name);
@@ -150,6 +157,8 @@ templates! {
     Environment("environment.env") { environment: Vec<(String, String)> }
     RunnerService("cicd-runner.service") { service: Service }
     AgentService("cicd-agent@.service") { service: Service }
+    GcService("cicd-gc.service") { service: Service }
+    GcTimer("cicd-gc.timer") { every: &'static str }
 }
 
 #[cfg(test)]

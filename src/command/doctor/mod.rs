@@ -1,5 +1,6 @@
 //! `cicdctl doctor`: every precondition tested, not assumed; each with its cause and the exact remedy.
 
+mod disk;
 mod forge;
 
 use std::path::Path;
@@ -147,7 +148,8 @@ async fn checks(host: &Host) -> Vec<Check> {
     checks.extend(of_configuration(host, &config, is_known).await);
     checks.push(journal_check(host));
     checks.push(git());
-    checks.push(disk(&host.paths.state_dir));
+    checks.push(disk::check(host, &config));
+    checks.push(disk::gc(host, &manager, &config).await);
     checks
 }
 
@@ -171,7 +173,7 @@ async fn store(host: &Host) -> Check {
         return ok("store", "not there yet");
     }
     let found = match Store::open(&path) {
-        Ok(store) => store.check().await,
+        Ok(store) => store.check_whole().await,
         Err(error) => Err(error),
     };
     match found {
@@ -432,25 +434,5 @@ fn git() -> Check {
     match std::process::Command::new("git").arg("--version").output() {
         Ok(output) if output.status.success() => ok("git", String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         _ => failure("git", "git does not start", "install it (Debian, Ubuntu: `apt install git`)"),
-    }
-}
-
-fn disk(state_dir: &Path) -> Check {
-    let dir = state_dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
-    match rustix::fs::statvfs(dir) {
-        Ok(stat) => {
-            let free = stat.f_bavail * stat.f_frsize;
-            let text = format!("{} free for {}", crate::quantity::bytes(free), state_dir.display());
-            if free < 200 << 20 {
-                failure("disk", text, "make room: below 200 MB reviews fail half-way")
-            } else {
-                ok("disk", text)
-            }
-        }
-        Err(error) => warning(
-            "disk",
-            format!("could not look at {}: {error}", dir.display()),
-            "check that the file system is mounted",
-        ),
     }
 }
