@@ -15,7 +15,7 @@ use crate::quantity;
 /// With fewer free inodes than that no review begins, where the file system counts them. A checkout takes as many as it
 /// has files.
 const MIN_INODES: u64 = 2000;
-/// Of what SQLite says too little about: with so little room that is the cause, in bytes.
+/// With so little nothing can be written any more that is worth it, in bytes.
 const NOTHING: u64 = 256 << 10;
 
 /// What a file system has left for us.
@@ -48,9 +48,8 @@ pub fn tight(paths: &Paths, min_free: Size) -> Option<String> {
 
 impl Room {
     fn tight(&self, min_free: Size) -> Option<String> {
-        if min_free.0 == 0 {
-            return None;
-        }
+        // What nothing can be written to is too tight for whoever wants no bound, too.
+        let min_free = min_free.max(Size(NOTHING));
         let (left, least) = if self.free < min_free.0 {
             (quantity::bytes(self.free), min_free.to_string())
         } else {
@@ -86,20 +85,14 @@ pub fn names_full(text: &str) -> bool {
     ["No space left on device", "Disk quota exceeded", "ENOSPC"].iter().any(|words| text.contains(words))
 }
 
-/// The same with a look at the disk: where it cannot make a file of its own, SQLite only says that it failed.
+/// The same with a look at the disk: git and SQLite have words of their own for it, and sometimes none.
 pub fn is_full(error: &anyhow::Error, dir: &Path) -> bool {
-    use rusqlite::ErrorCode::{CannotOpen, SystemIoFailure};
-    let may_be = |code| matches!(code, Some(CannotOpen | SystemIoFailure));
-    let vague = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<rusqlite::Error>().is_some_and(|error| may_be(error.sqlite_error_code()))
-    };
-    says_full(error) || error.chain().any(vague) && room(dir).is_ok_and(|room| room.is_empty())
+    says_full(error) || is_empty(dir)
 }
 
-impl Room {
-    fn is_empty(&self) -> bool {
-        self.free < NOTHING || self.inodes == Some(0)
-    }
+/// Whether nothing is left for what is kept in `dir`: whatever fails there now fails for that.
+pub fn is_empty(dir: &Path) -> bool {
+    room(dir).is_ok_and(|room| room.free < NOTHING || room.inodes == Some(0))
 }
 
 #[cfg(test)]
@@ -118,7 +111,8 @@ mod tests {
         assert!(bytes.contains("524 MB free for /h/state") && bytes.contains("below 500M"), "{bytes}");
         let inodes = room(1 << 40, Some(7)).tight(floor).unwrap();
         assert!(inodes.contains("7 inodes free") && inodes.contains("below 2,000"), "{inodes}");
-        assert_eq!(room(0, Some(0)).tight(Size(0)), None);
+        assert_eq!(room(NOTHING, None).tight(Size(0)), None);
+        assert!(room(4096, None).tight(Size(0)).unwrap().contains("below 256K"));
     }
 
     #[test]

@@ -137,6 +137,8 @@ pub async fn run<'a>(
     let (held, posting, looked, recalled) = (None, None, None, None);
     let mut run = Run { dir, held, request, setting, wish, tell, review, posting, capped: false, looked, recalled };
     let ended = run.steps().await;
+    // Asked before the job's own directory goes.
+    let disk_full = matches!(&ended, Err(Stopped::Error(error)) if disk::is_full(error, setting.workspace));
     let Run { dir, held: _held, tell, mut review, posting, capped, recalled, .. } = run;
     if let Err(error) = remove_tree(&dir).await {
         tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
@@ -163,7 +165,10 @@ pub async fn run<'a>(
                 // A server in trouble says nothing about the change, and is over it some day.
                 Some(ForgeError::Unavailable { .. }) => Outcome::Deferred,
                 // Nor does a full disk.
-                _ if disk::is_full(&error, setting.workspace) => Outcome::Deferred,
+                _ if disk_full => {
+                    review.retry_at_ms = room::again_ms(setting, job).await;
+                    Outcome::Deferred
+                }
                 _ => Outcome::Failed,
             };
             review.reason = Some(reason(&error));
@@ -426,7 +431,11 @@ impl Run<'_> {
             Some(cap) => self.refuse(cap),
             None if room::was_missing(&error, self.setting) => {
                 self.review.outcome = Outcome::Deferred;
-                self.review.reason = Some(format!("{error}; the disk is full"));
+                self.review.reason = Some(format!("the disk is full: {error}"));
+                // What costs is not asked again at once.
+                if !matches!(input.spec, EngineSpec::Claude(_)) {
+                    self.review.retry_at_ms = room::again_ms(self.setting, &self.review.job).await;
+                }
             }
             None => engine::failed(&mut self.review, &error, &input.spec),
         }

@@ -8,6 +8,7 @@ use crate::disk;
 use crate::engine::EngineError;
 use crate::error::Fail;
 use crate::quantity;
+use crate::store::now_ms;
 
 /// Refuses a checkout of so many bytes and files that the engine would have no room left to work in.
 pub(super) fn admits((bytes, files): (u64, u64), most: Size) -> Result<()> {
@@ -26,8 +27,16 @@ pub(super) fn admits((bytes, files): (u64, u64), most: Size) -> Result<()> {
 
 /// Whether an engine failed for want of room, and there is indeed little: what it says alone proves nothing.
 pub(super) fn was_missing(error: &EngineError, setting: &Setting<'_>) -> bool {
-    let full = || disk::room(setting.workspace).is_ok_and(|room| room.free < setting.config.disk.min_free.0);
-    disk::names_full(&error.to_string()) && full()
+    let little = || disk::room(setting.workspace).is_ok_and(|room| room.free < setting.config.disk.min_free.0);
+    disk::is_empty(setting.workspace) || disk::names_full(&error.to_string()) && little()
+}
+
+/// When to try again after the disk was full: soon at first, as nothing begins before there is room anyway; then as after
+/// any other trouble, lest an engine that fills the disk itself is begun for ever.
+pub(super) async fn again_ms(setting: &Setting<'_>, job: &str) -> Option<i64> {
+    const SOON_MS: i64 = 10_000;
+    let first = setting.store?.job(job).await.ok()??.deferrals == 0;
+    first.then(|| now_ms() + SOON_MS)
 }
 
 #[cfg(test)]

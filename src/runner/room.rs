@@ -51,7 +51,12 @@ pub fn is_there(shared: &Arc<Shared>, config: Option<&Config>) -> bool {
             shared.changed.notify_one();
             true
         }
-        (_, open) => open,
+        // As long as nothing begins, nobody else says how many wait.
+        (false, false) => {
+            shared.changed.notify_one();
+            false
+        }
+        (true, true) => true,
     }
 }
 
