@@ -84,6 +84,12 @@ impl Serialize for Usd {
     }
 }
 
+impl<'de> Deserialize<'de> for Usd {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Usd, D::Error> {
+        Usd::new(f64::deserialize(deserializer)?).ok_or_else(|| de::Error::custom("it is no amount"))
+    }
+}
+
 /// The most that may be spent; in a configuration a number of US dollars, or `"none"` for no cap. `0` is a cap, too:
 /// nothing may be spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +149,7 @@ impl<'de> Deserialize<'de> for Cap {
 }
 
 /// What a cap is over. In this order it is named where several are spent: first what has room again last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// All reviews of one pull request.
@@ -161,7 +167,7 @@ pub enum Scope {
 }
 
 /// How a cap stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
     pub scope: Scope,
     pub cap: Usd,

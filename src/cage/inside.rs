@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{API_KEY, Input, Output};
+use super::{API_KEY, Input, Output, TOLD_TO_STOP};
 use crate::engine::{self, Progress, Workplace};
+use crate::error::Fail;
 use crate::files;
 
 /// Does the work of one job's engine and leaves its result in `dir`. An engine that fails is a result, too; an error
@@ -39,7 +40,7 @@ pub async fn run_inside(dir: &Path, credentials: Option<&Path>, api_key_variable
     let result = tokio::select! {
         result = engine::run(&input.spec, &input.bundle, &workplace, &mut tell) => result,
         // Leaving drops the engine, and with it all that it started.
-        _ = term.recv() => bail!("told to stop"),
+        _ = term.recv() => bail!(Fail { exit: TOLD_TO_STOP, ..Fail::new("told to stop") }),
     };
     let output = Output { result, peak_memory: own_peak_memory() };
     files::write(&dir.join("out/result.json"), &serde_json::to_vec(&output)?, 0o600)

@@ -19,23 +19,27 @@ use zbus::wire::Variant;
 
 use crate::config::JobConfig;
 use crate::engine::{Bundle, EngineError, EngineReport, EngineSpec, Progress};
+use crate::error::Exit;
 use crate::files;
 use crate::review::CageUsed;
 use crate::systemd::{Manager, UnitState, Verb};
 
 pub use inside::run_inside;
 use quota::Quota;
+pub use quota::is_too_much;
 pub use sandbox::properties;
 
 /// Name of the secret with the engine's key, and of the variable that holds it outside a cage.
 pub const API_KEY: (&str, &str) = ("anthropic-api-key", "ANTHROPIC_API_KEY");
 
+/// With this status the inside of a cage leaves that was told to stop.
+const TOLD_TO_STOP: Exit = Exit::TryLater;
+
+/// So long systemd may give no answer.
+const UNREACHABLE: Duration = Duration::from_secs(60);
+
 /// How long the cage may go on after the engine's own deadlines, for its clean-up.
 const GRACE: Duration = Duration::from_secs(30);
-
-/// A shutdown stops cage, bus and runner at once, in any order. Where the first two went away before their time, the
-/// runner learns within this time whether it is to stop, too: then the job is not to blame.
-const STOP_SHOWS: Duration = Duration::from_secs(2);
 
 /// `input.json`
 #[derive(Debug, Serialize, Deserialize)]
@@ -84,14 +88,33 @@ pub enum Wish {
     Cancel,
     /// A newer head of the pull request takes its place.
     Supersede,
-    /// The runner stops; the job goes back into the queue.
+    /// The runner stops; the job goes back into the queue. An engine in a unit goes on meanwhile.
     Release,
 }
 
+/// How [`Cage::run`] came to its end.
+pub enum Finished {
+    Ended(Box<End>),
+    /// Nobody wants the engine any more, and it is gone; or the runner stops, and a unit goes on without it.
+    Wish(Wish),
+    /// The cage was ended from outside, or systemd cannot be asked. That says nothing about the job.
+    Lost(String),
+}
+
+#[derive(Debug)]
 pub struct End {
     pub result: Result<EngineReport, EngineError>,
     pub used: CageUsed,
     pub peak_memory: Option<u64>,
+}
+
+/// What [`Cage::run`] finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing of an earlier cage.
+    Anew,
+    /// One that an earlier process began and nobody has seen the end of; the first events of it have been told.
+    Adopt { told: usize },
 }
 
 /// How engines are confined on this host.
@@ -101,29 +124,46 @@ pub enum Cage {
 }
 
 impl Cage {
-    /// Runs the engine to its end. `None` where `wish` ended it.
+    /// Runs the engine to its end, or goes on with one that runs, or has ended, in the same directory.
     pub async fn run(
         &self,
         order: &Order<'_>,
+        start: Start,
         wish: &mut watch::Receiver<Wish>,
         progress: &mut (dyn FnMut(Progress) + Send),
-    ) -> Result<Option<End>> {
-        for dir in ["scratch", "out", "checkout", "tmp"] {
-            files::make_dir(&order.dir.join(dir), 0o700)?;
+    ) -> Result<Finished> {
+        if start == Start::Anew {
+            for dir in ["scratch", "out", "checkout", "tmp"] {
+                files::make_dir(&order.dir.join(dir), 0o700)?;
+            }
+            files::make_dir(&order.input.engine_home, 0o700)?;
+            files::write_with(&order.dir.join("input.json"), 0o600, |file| {
+                let mut file = BufWriter::new(file);
+                serde_json::to_writer(&mut file, order.input)?;
+                Ok(file.flush()?)
+            })?;
         }
-        files::make_dir(&order.input.engine_home, 0o700)?;
-        files::write_with(&order.dir.join("input.json"), 0o600, |file| {
-            let mut file = BufWriter::new(file);
-            serde_json::to_writer(&mut file, order.input)?;
-            Ok(file.flush()?)
-        })?;
         match self {
-            Cage::Unit(manager) => in_unit(manager, order, wish, progress).await,
-            Cage::Child { because } => as_child(order, because, wish, progress).await,
+            Cage::Unit(manager) => Ok(match in_unit(manager, order, start, wish, progress).await {
+                Ok(finished) => finished,
+                // All that it asks is systemd.
+                Err(error) => Finished::Lost(format!("systemd could not be asked about the engine: {error:#}")),
+            }),
+            Cage::Child { because } => as_child(order, because, start, wish, progress).await,
         }
     }
 
-    /// Ends the cage of a job whose process was killed. A child process without its parent ends by itself.
+    /// Whether there is something to go on with in the directory of a job: an engine at work, or the end of one.
+    pub async fn is_left(&self, job: &str, dir: &Path) -> Result<bool> {
+        if read_output(dir).is_ok_and(|output| output.is_some()) {
+            return Ok(true);
+        }
+        let Cage::Unit(manager) = self else { return Ok(false) };
+        let state = manager.state(&unit_name(job)).await?;
+        Ok(is_at_work(&state.active) || (state.is_failed() && !was_ended_from_outside(&state)))
+    }
+
+    /// Ends the cage of a job, if there is one. A child process without its parent ends by itself.
     pub async fn end(&self, job: &str) {
         let Cage::Unit(manager) = self else { return };
         let unit = unit_name(job);
@@ -132,6 +172,13 @@ impl Cage {
         }
         manager.reset_failed(&unit).await;
     }
+
+    /// Jobs that have a cage at present, loaded by the user manager.
+    pub async fn jobs(&self) -> Result<Vec<String>> {
+        let Cage::Unit(manager) = self else { return Ok(Vec::new()) };
+        let units = manager.loaded(&[&unit_name("*")]).await?;
+        Ok(units.iter().filter_map(|unit| job_of_unit(unit)).map(str::to_owned).collect())
+    }
 }
 
 /// Name of a job's unit.
@@ -139,54 +186,81 @@ pub fn unit_name(job: &str) -> String {
     format!("cicd-job-{job}.service")
 }
 
+fn job_of_unit(unit: &str) -> Option<&str> {
+    let job = unit.strip_prefix("cicd-job-")?.strip_suffix(".service")?;
+    ulid::Ulid::from_string(job).is_ok().then_some(job)
+}
+
+/// Where it stands why the engine of this directory has no sandbox.
+const UNCAGED: &str = "uncaged";
+
 async fn in_unit(
     manager: &Manager,
     order: &Order<'_>,
+    mut start: Start,
     wish: &mut watch::Receiver<Wish>,
     progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<Option<End>> {
+) -> Result<Finished> {
     let unit = unit_name(order.job);
-    // One may be left from a runner that crashed.
-    manager.change_one(Verb::Stop, &unit).await?;
-    manager.reset_failed(&unit).await;
-
+    let uncaged = order.dir.join(UNCAGED);
     let mut used = CageUsed { unit: Some(unit.clone()), uncaged_because: None };
-    let mut sandboxed = true;
+    if let Start::Adopt { .. } = start {
+        used.uncaged_because = files::read(&uncaged)?;
+    } else {
+        // Whatever has this name is of another time.
+        manager.change_one(Verb::Stop, &unit).await?;
+        manager.reset_failed(&unit).await;
+    }
     loop {
-        let properties = properties(order, sandboxed, GRACE);
-        let borrowed: Vec<(&str, Variant<'_>)> =
-            properties.iter().map(|(name, value)| Ok((*name, value.try_clone()?))).collect::<Result<_>>()?;
-        let started = manager.start_transient(&unit, &borrowed).await;
-        let mut too_much = None;
-        let state = match started {
-            Ok(()) => match watch_unit(manager, order, &unit, wish, progress, &mut too_much).await {
-                Ok(state) => state,
-                Err(error) => {
-                    tokio::time::sleep(STOP_SHOWS).await;
-                    return Err(error);
-                }
-            },
-            Err(error) => {
-                tracing::debug!("{unit}: {error:#}");
-                Some(manager.state(&unit).await.unwrap_or_default())
+        if start == Start::Anew
+            && let Err(error) = begin(manager, order, &unit, used.uncaged_because.is_none()).await
+        {
+            let state = manager.state(&unit).await?;
+            if !state.is_failed() {
+                return Ok(match is_our_fault(&error) {
+                    true => failed(format!("the engine's unit cannot be made: {error:#}"), used, None),
+                    false => Finished::Lost(format!("the engine's unit could not be started: {error:#}")),
+                });
+            }
+        }
+        let told = match start {
+            Start::Anew => 0,
+            Start::Adopt { told } => told,
+        };
+        let state = match watch_unit(manager, order, &unit, told, wish, progress).await? {
+            Watched::Over(state) => state,
+            Watched::TooMuch(cause) => {
+                manager.change_one(Verb::Stop, &unit).await?;
+                manager.reset_failed(&unit).await;
+                return Ok(failed(cause, used, None));
+            }
+            // It goes on, for the next process to find.
+            Watched::Wish(Wish::Release) => return Ok(Finished::Wish(Wish::Release)),
+            Watched::Wish(wish) => {
+                manager.change_one(Verb::Stop, &unit).await?;
+                manager.reset_failed(&unit).await;
+                return Ok(Finished::Wish(wish));
             }
         };
-        let Some(state) = state else {
-            manager.change_one(Verb::Stop, &unit).await?;
-            manager.reset_failed(&unit).await;
-            let ended = |cause| End { result: Err(EngineError::failed(cause)), used, peak_memory: None };
-            return Ok(too_much.map(ended));
-        };
         manager.reset_failed(&unit).await;
-        if let Some(end) = read_output(order.dir)? {
-            return Ok(Some(End { peak_memory: end.peak_memory.or(state.memory_peak), result: end.result, used }));
+        match read_output(order.dir) {
+            Ok(Some(Output { result, peak_memory })) => {
+                let peak_memory = peak_memory.or(state.memory_peak);
+                return Ok(Finished::Ended(Box::new(End { result, used, peak_memory })));
+            }
+            Ok(None) => {}
+            Err(error) => return Ok(failed(format!("{error:#}"), used, state.memory_peak)),
+        }
+        if was_ended_from_outside(&state) {
+            return Ok(Finished::Lost(format!("`{unit}` was stopped from outside before its engine had ended")));
         }
         // 217, 218, 226: systemd could not build the sandbox (user namespaces forbidden, most often).
         let no_sandbox =
             matches!(state.exit_status, Some(217 | 218 | 226)) && state.result.as_deref() == Some("exit-code");
-        if no_sandbox && sandboxed && order.unsandboxed {
-            sandboxed = false;
-            used.uncaged_because = Some(format!("no sandbox: {}", state.failure()));
+        if no_sandbox && used.uncaged_because.is_none() && order.unsandboxed {
+            let because = format!("no sandbox: {}", state.failure());
+            files::write(&uncaged, because.as_bytes(), 0o600)?;
+            (used.uncaged_because, start) = (Some(because), Start::Anew);
             continue;
         }
         let cause = if no_sandbox {
@@ -196,13 +270,42 @@ async fn in_unit(
                 state.failure()
             )
         } else {
-            if !matches!(state.result.as_deref(), Some("oom-kill" | "timeout")) {
-                tokio::time::sleep(STOP_SHOWS).await;
-            }
             cause_of(&state, order.limits)
         };
-        return Ok(Some(End { result: Err(EngineError::failed(cause)), used, peak_memory: state.memory_peak }));
+        return Ok(failed(cause, used, state.memory_peak));
     }
+}
+
+/// Starts the unit; an error where its process did not come to run.
+async fn begin(manager: &Manager, order: &Order<'_>, unit: &str, sandboxed: bool) -> Result<()> {
+    let properties = properties(order, sandboxed, GRACE);
+    let borrowed: Vec<(&str, Variant<'_>)> =
+        properties.iter().map(|(name, value)| Ok((*name, value.try_clone()?))).collect::<Result<_>>()?;
+    manager.start_transient(unit, &borrowed).await
+}
+
+fn failed(cause: String, used: CageUsed, peak_memory: Option<u64>) -> Finished {
+    Finished::Ended(Box::new(End { result: Err(EngineError::failed(cause)), used, peak_memory }))
+}
+
+fn is_at_work(active: &str) -> bool {
+    matches!(active, "active" | "activating" | "reloading" | "deactivating")
+}
+
+/// The user manager stops (a shutdown does that), or somebody has told it to stop this unit. A process that was told so
+/// leaves with a status of its own; one that was not there any more leaves none.
+fn was_ended_from_outside(state: &UnitState) -> bool {
+    match state.result.as_deref() {
+        Some("success") | None => true,
+        Some("exit-code") => state.exit_status == Some(i32::from(TOLD_TO_STOP.code())),
+        _ => false,
+    }
+}
+
+/// The manager has understood what we want and does not do it: it will not do it later, either.
+fn is_our_fault(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}");
+    ["InvalidArgs", "PropertyReadOnly", "UnknownProperty", "NotSupported"].iter().any(|name| text.contains(name))
 }
 
 fn cause_of(state: &UnitState, limits: &JobConfig) -> String {
@@ -214,48 +317,72 @@ fn cause_of(state: &UnitState, limits: &JobConfig) -> String {
     }
 }
 
-/// Follows a running unit until it has ended; `None` when it is to be ended, perhaps as it took `too_much` of the disk.
+enum Watched {
+    Over(UnitState),
+    /// It takes more of the disk than it may, and still does.
+    TooMuch(String),
+    Wish(Wish),
+}
+
+/// Follows a unit until it has ended, or is wanted no more. The first events of it have been `told`.
 async fn watch_unit(
     manager: &Manager,
     order: &Order<'_>,
     unit: &str,
+    told: usize,
     wish: &mut watch::Receiver<Wish>,
     progress: &mut (dyn FnMut(Progress) + Send),
-    too_much: &mut Option<String>,
-) -> Result<Option<UnitState>> {
+) -> Result<Watched> {
     let mut quota = Quota::new(order);
-    let mut tail = Tail::new(order.dir);
+    let mut tail = Tail::new(order.dir, told);
     let began = Instant::now();
     let mut peak = None;
     let mut group = None;
+    let mut failing: Option<Instant> = None;
     loop {
         tail.read(progress);
-        let (active, now) = manager.pulse(unit).await?;
+        let (active, now) = match manager.pulse(unit).await {
+            Ok(found) => found,
+            Err(error) if failing.get_or_insert_with(Instant::now).elapsed() > UNREACHABLE => return Err(error),
+            // It goes on whether we look or not, and a bus daemon that was restarted is there again in a moment.
+            Err(error) => {
+                tracing::debug!("{unit}: {error:#}");
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    wish = not_to_go_on(wish) => return Ok(Watched::Wish(wish)),
+                }
+                if let Err(error) = manager.revive().await {
+                    tracing::debug!("{error:#}");
+                }
+                continue;
+            }
+        };
+        failing = None;
         group = now.or(group);
         // The group is gone with the unit, so its peak is read as long as it is there (252 has no MemoryPeak=).
         peak = group.as_deref().and_then(memory_peak).max(peak);
-        if !matches!(active.as_str(), "active" | "activating" | "reloading" | "deactivating") {
+        if !is_at_work(&active) {
             tail.read(progress);
             let state = manager.state(unit).await?;
-            return Ok(Some(UnitState { memory_peak: state.memory_peak.max(peak), ..state }));
+            return Ok(Watched::Over(UnitState { memory_peak: state.memory_peak.max(peak), ..state }));
         }
-        *too_much = quota.passed().await;
-        if too_much.is_some() {
-            return Ok(None);
+        if let Some(cause) = quota.passed().await {
+            return Ok(Watched::TooMuch(cause));
         }
         let pause = if began.elapsed() < Duration::from_secs(1) { 20 } else { 150 };
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(pause)) => {}
-            () = not_to_go_on(wish) => return Ok(None),
+            wish = not_to_go_on(wish) => return Ok(Watched::Wish(wish)),
         }
     }
 }
 
 /// Ends when somebody no longer wants the job to go on; never, where nobody is left who could.
-async fn not_to_go_on(wish: &mut watch::Receiver<Wish>) {
-    let gone = wish.wait_for(|wish| *wish != Wish::GoOn).await.is_err();
-    if gone {
-        std::future::pending::<()>().await;
+async fn not_to_go_on(wish: &mut watch::Receiver<Wish>) -> Wish {
+    let wished = wish.wait_for(|wish| *wish != Wish::GoOn).await.map(|wish| *wish);
+    match wished {
+        Ok(wish) => wish,
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -269,10 +396,19 @@ fn memory_peak(control_group: &str) -> Option<u64> {
 async fn as_child(
     order: &Order<'_>,
     because: &str,
+    start: Start,
     wish: &mut watch::Receiver<Wish>,
     progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<Option<End>> {
+) -> Result<Finished> {
     let used = CageUsed { unit: None, uncaged_because: Some(because.to_owned()) };
+    let ended = |Output { result, peak_memory }, used| Finished::Ended(Box::new(End { result, used, peak_memory }));
+    if let Start::Adopt { told } = start {
+        Tail::new(order.dir, told).read(progress);
+        return Ok(match read_output(order.dir)? {
+            Some(output) => ended(output, used),
+            None => Finished::Lost("the engine's result is gone".into()),
+        });
+    }
     let mut command = tokio::process::Command::new(order.program);
     command
         .args(["run", "job", "--dir"])
@@ -308,25 +444,25 @@ async fn as_child(
         let _ = tokio::io::AsyncReadExt::read_to_end(&mut stderr, &mut text).await;
         String::from_utf8_lossy(&text).trim().to_owned()
     });
-    let mut tail = Tail::new(order.dir);
     let mut quota = Quota::new(order);
+    let mut tail = Tail::new(order.dir, 0);
     let deadline = tokio::time::sleep(order.limits.timeout.0 + GRACE);
     tokio::pin!(deadline);
-    let ended = loop {
+    let process_ended = loop {
         tail.read(progress);
         if let Some(cause) = quota.passed().await {
-            break Some(Err(anyhow!(cause)));
+            break Ok(Err(anyhow!(cause)));
         }
         tokio::select! {
-            status = child.wait() => break Some(Ok(status?)),
+            status = child.wait() => break Ok(Ok(status?)),
             () = tokio::time::sleep(Duration::from_millis(50)) => {}
-            () = &mut deadline => break Some(Err(anyhow!("the engine did not end within {}", order.limits.timeout))),
-            () = not_to_go_on(wish) => break None,
+            () = &mut deadline => break Ok(Err(anyhow!("the engine did not end within {}", order.limits.timeout))),
+            wish = not_to_go_on(wish) => break Err(wish),
         }
     };
     // Told to stop it ends its engine, which has a group of its own; only then is it killed.
     if let Some(group) = group {
-        if ended.is_none() || matches!(ended, Some(Err(_))) {
+        if !matches!(process_ended, Ok(Ok(_))) {
             let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
             let _ = tokio::time::timeout(Duration::from_secs(8), child.wait()).await;
         }
@@ -334,11 +470,14 @@ async fn as_child(
     }
     let _ = child.wait().await;
     tail.read(progress);
-    let Some(ended) = ended else { return Ok(None) };
+    let process_ended = match process_ended {
+        Ok(ended) => ended,
+        Err(wish) => return Ok(Finished::Wish(wish)),
+    };
     if let Some(output) = read_output(order.dir)? {
-        return Ok(Some(End { result: output.result, used, peak_memory: output.peak_memory }));
+        return Ok(ended(output, used));
     }
-    let cause = match ended {
+    let cause = match process_ended {
         Err(error) => error.to_string(),
         Ok(status) => {
             let words = tokio::time::timeout(Duration::from_secs(1), words).await;
@@ -349,7 +488,7 @@ async fn as_child(
             )
         }
     };
-    Ok(Some(End { result: Err(EngineError::failed(cause)), used, peak_memory: None }))
+    Ok(failed(cause, used, None))
 }
 
 fn read_output(dir: &Path) -> Result<Option<Output>> {
@@ -366,6 +505,8 @@ struct Tail {
     offset: u64,
     rest: Vec<u8>,
     events: usize,
+    /// So many of the first were told by an earlier process.
+    told: usize,
 }
 
 /// Largest result that is read, in bytes.
@@ -375,8 +516,8 @@ const MAX_EVENT_BYTES: u64 = 4 << 20;
 const MAX_EVENTS: usize = 2000;
 
 impl Tail {
-    fn new(dir: &Path) -> Tail {
-        Tail { path: dir.join("out/events.jsonl"), offset: 0, rest: Vec::new(), events: 0 }
+    fn new(dir: &Path, told: usize) -> Tail {
+        Tail { path: dir.join("out/events.jsonl"), offset: 0, rest: Vec::new(), events: 0, told }
     }
 
     fn read(&mut self, progress: &mut (dyn FnMut(Progress) + Send)) {
@@ -395,7 +536,9 @@ impl Tail {
             }
             if let Ok(event) = serde_json::from_slice(line) {
                 self.events += 1;
-                progress(event);
+                if self.events > self.told {
+                    progress(event);
+                }
             }
         }
     }
@@ -412,7 +555,7 @@ mod tests {
         let line = "{\"progress\":\"note\",\"text\":\"\"}\n";
         let path = dir.path().join("out/events.jsonl");
         std::fs::write(&path, format!("{line}no event\n{line}{}", &line[..9])).unwrap();
-        let (mut tail, mut told) = (Tail::new(dir.path()), 0);
+        let (mut tail, mut told) = (Tail::new(dir.path(), 0), 0);
         tail.read(&mut |_| told += 1);
         assert_eq!(told, 2);
         std::fs::write(&path, format!("{line}no event\n{line}{}", line.repeat(130_000))).unwrap();

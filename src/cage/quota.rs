@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use super::Order;
 use crate::config::Size;
 use crate::disk::measure::{Usage, usage};
+use crate::engine::EngineError;
 use crate::quantity;
 
 /// Between two measurements; ten times as long as one takes, where that is more.
@@ -16,6 +17,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const SHARE: u32 = 10;
 /// A job has no use for more files and directories.
 const MOST_ENTRIES: u64 = 2_000_000;
+
+const TOO_MUCH: &str = "the job took more than its";
+
+/// Whether an engine was ended for that: it may be the one that has filled the disk.
+pub fn is_too_much(error: &EngineError) -> bool {
+    error.to_string().starts_with(TOO_MUCH)
+}
 
 /// The directories of a job and what they may take together.
 pub struct Quota {
@@ -66,7 +74,7 @@ impl Quota {
 fn cause(most: Size, job: Usage, engine_home: Usage) -> Option<String> {
     if job.bytes.saturating_add(engine_home.bytes) > most.0 {
         return Some(format!(
-            "the job took more than its {most} of disk and was ended: {} for itself, {} for its engine's home; \
+            "{TOO_MUCH} {most} of disk and was ended: {} for itself, {} for its engine's home; \
              `[job] disk` is the bound, `cicdctl gc` clears the home",
             quantity::bytes(job.bytes),
             quantity::bytes(engine_home.bytes)

@@ -17,7 +17,7 @@ use crate::finding::Severity;
 use crate::host::Host;
 use crate::quantity;
 use crate::report::{self, Format, Style};
-use crate::review::{self, Outcome, Review};
+use crate::review::{self, Again, Outcome, Review};
 use crate::runner::{self, Scope};
 use crate::store::{Store, now_ms};
 use crate::ui::Ui;
@@ -264,9 +264,6 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         // One that is wrong shows in the review.
         None => (Scope::Runner, host.config().ok()),
     };
-    if let Err(error) = review::sweep(&host.paths.workspace(scope.agent()), &cage).await {
-        host.ui.say(&format!("{error:#}"));
-    }
     // Money is counted wherever it is spent. Besides, where nothing is set up a review leaves nothing behind.
     let engine = job.request.engine.or(config.map(|config| config.review.engine));
     let costs = engine == Some(EngineName::Claude);
@@ -278,6 +275,10 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         }
         found => found.transpose()?,
     };
+    let workspace = host.paths.workspace(scope.agent());
+    if let Err(error) = review::sweep(&workspace, &cage, store.as_ref()).await {
+        host.ui.say(&format!("{error:#}"));
+    }
     let (wish, mut wished) = watch::channel(Wish::GoOn);
     let interrupted = tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -292,8 +293,17 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
     .await;
     interrupted.abort();
     match review {
-        Some(review) => Ok(review),
-        None => bail!("the review was ended"),
+        Ok(review) => {
+            review::remove(&workspace, &job.id).await;
+            Ok(review)
+        }
+        Err(Again::Stopped) => bail!("the review was ended"),
+        Err(Again::Lost(why)) => {
+            if let Err(error) = review::discard(&workspace, &job.id, &cage).await {
+                host.ui.say(&format!("{error:#}"));
+            }
+            bail!(Fail { exit: Exit::NotReviewed, ..Fail::new(format!("the review was not made: {why}")) })
+        }
     }
 }
 

@@ -129,16 +129,15 @@ impl Collector<'_> {
     }
 
     /// Directories of jobs that have ended, or that no store knows, and whose process is gone. One whose job has not
-    /// ended is its runner's to deal with.
+    /// ended waits for who begins it again.
     async fn job_directories(&mut self, store: Option<&Store>, cage: &Cage) -> Done {
         let mut sum = (0, 0);
+        if store.is_none() && self.paths.store().exists() {
+            return Ok(sum);
+        }
         for scope in measure::scopes(self.paths)? {
             for (job, dir, _held) in jobdir::abandoned(&self.paths.workspace(scope.as_ref()))? {
-                let ended = match store {
-                    Some(store) => store.job(&job).await?.is_none_or(|job| job.ended_ms.is_some()),
-                    None => !self.paths.store().exists(),
-                };
-                if !ended {
+                if jobdir::is_open(store, &job).await? {
                     continue;
                 }
                 if !self.dry_run {

@@ -6,14 +6,14 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
+use serde::{Deserialize, Serialize};
 
 use anyhow::{Context, Result};
 
 use super::{EngineUsed, Outcome, Run, Stopped, not_seen};
-use crate::cage::End;
 use crate::config::BudgetConfig;
 use crate::diff::Diff;
-use crate::engine::{EngineSpec, ErrorKind};
+use crate::engine::{EngineError, EngineReport, EngineSpec, ErrorKind};
 use crate::error::Fail;
 use crate::money::{Balance, Cap, Scope, Usd};
 use crate::store::{Call, Caps, Payer, Price, Reserved, Store};
@@ -32,11 +32,25 @@ pub(super) struct Reservation<'a>(Option<Open<'a>>);
 
 struct Open<'a> {
     store: &'a Store,
+    held: Held,
+}
+
+/// What is set aside for one call, as it is noted for who may take it over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Held {
     id: i64,
+    /// The budget, how much was wanted, and what is held for it beside one answer more.
     amount: Usd,
+    wanted: Usd,
     held: Usd,
     /// The cap that left less than was wanted.
     cut_by: Option<Balance>,
+}
+
+impl Reservation<'_> {
+    pub(super) fn held(&self) -> Option<Held> {
+        self.0.as_ref().map(|open| open.held.clone())
+    }
 }
 
 /// Why there is no review, as far as money is concerned.
@@ -79,16 +93,28 @@ impl<'a> Run<'a> {
         match store.reserve(call, caps(&self.setting.config.budget, &now)?).await? {
             Reserved::Granted { id, amount, held, cut_by } => {
                 claude.max_budget_usd = amount.dollars();
-                if let Some(cap) = &cut_by {
-                    let note = format!("its budget was {amount} of {wanted}: {} had no more left", self.name(cap));
-                    self.review.receipt.notes.push(note);
-                }
-                Ok(Some(Reservation(Some(Open { store, id, amount, held, cut_by }))))
+                let held = Held { id, amount, wanted, held, cut_by };
+                self.tell_cut(&held);
+                Ok(Some(Reservation(Some(Open { store, held }))))
             }
             Reserved::Refused { cap, settles } => {
                 self.refuse(Capped { cap, settles });
                 Ok(None)
             }
+        }
+    }
+
+    /// What an earlier process has reserved for the engine that goes on: nothing is set aside twice.
+    pub(super) fn take_over(&mut self, held: Option<&Held>) -> Reservation<'a> {
+        let Some((store, held)) = self.setting.store.zip(held) else { return Reservation(None) };
+        self.tell_cut(held);
+        Reservation(Some(Open { store, held: held.clone() }))
+    }
+
+    fn tell_cut(&mut self, Held { amount, wanted, cut_by, .. }: &Held) {
+        if let Some(cap) = cut_by {
+            let note = format!("its budget was {amount} of {wanted}: {} had no more left", self.name(cap));
+            self.review.receipt.notes.push(note);
         }
     }
 
@@ -98,10 +124,9 @@ impl<'a> Run<'a> {
         &mut self,
         reservation: Reservation<'a>,
         started: bool,
-        end: &Result<Option<End>>,
+        result: Option<&Result<EngineReport, EngineError>>,
     ) -> Option<Capped> {
-        let Open { store, id, amount, held, cut_by } = reservation.0?;
-        let result = end.as_ref().ok().and_then(Option::as_ref).map(|end| &end.result);
+        let Open { store, held: Held { id, amount, held, cut_by, .. } } = reservation.0?;
         let (used, refused) = match result {
             Some(Ok(report)) => (Some(&report.used), false),
             Some(Err(error)) => (error.used.as_deref(), error.kind == ErrorKind::Unauthenticated),

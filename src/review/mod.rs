@@ -3,6 +3,7 @@
 
 mod answers;
 pub mod attributes;
+mod begun;
 pub mod budget;
 mod change;
 mod engine;
@@ -29,7 +30,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::api::{Happening, ReviewRequest, Stage};
-use crate::cage::{Cage, Input, Order, Wish};
+use crate::cage::{Cage, Finished, Input, Order, Start, Wish};
 use crate::config::{Config, ReviewConfig};
 use crate::diff::Diff;
 use crate::engine::{Bundle, EngineReport, EngineSpec, Progress};
@@ -41,7 +42,7 @@ use crate::skill::Catalog;
 use crate::store::{Earlier, Store, now_ms};
 use crate::{disk, files, quantity};
 
-pub use jobdir::sweep;
+pub use jobdir::{discard, engines, engines_left, remove, sweep, sweep_cages};
 use paths::PathRules;
 use policy::Policy;
 use publish::Posting;
@@ -71,6 +72,8 @@ pub struct Setting<'a> {
     pub skills: &'a Catalog,
     /// What is known of earlier reviews; without it each review is the first.
     pub store: Option<&'a Store>,
+    /// How often this job was put off.
+    pub turn: u32,
 }
 
 /// For how long the forge may still show the head before a push that it has announced, or git one that the API has.
@@ -84,6 +87,10 @@ struct Run<'a> {
     /// The job's own directory, and what keeps others from it once it is made.
     dir: PathBuf,
     held: Option<std::fs::File>,
+    /// A cage in it that an earlier process has begun, until somebody goes on with it or ends it.
+    left: Option<begun::Note>,
+    /// For how long its engine had worked when we took it over.
+    before_ms: u64,
     request: &'a ReviewRequest,
     setting: &'a Setting<'a>,
     wish: &'a mut watch::Receiver<Wish>,
@@ -102,7 +109,18 @@ struct Run<'a> {
 /// Why a review did not come to its end.
 enum Stopped {
     Wish(Wish),
+    /// Its engine was ended by somebody else.
+    Lost(String),
     Error(anyhow::Error),
+}
+
+/// Why a review is to be begun again. Its directory stays, and what goes on in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Again {
+    /// The runner stops.
+    Stopped,
+    /// Something that is not its own has kept it from its end.
+    Lost(String),
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Stopped {
@@ -111,15 +129,15 @@ impl<E: Into<anyhow::Error>> From<E> for Stopped {
     }
 }
 
-/// Reviews. Whatever goes wrong is an outcome; `None` means that the runner's stop ended it and it is to be begun
-/// again.
+/// Reviews. Whatever goes wrong with the review is an outcome. The job's directory is to be removed once that is
+/// written down ([`remove`]): until then whoever begins again finds the engine's result there.
 pub async fn run<'a>(
     job: &str,
     request: &'a ReviewRequest,
     setting: &'a Setting<'a>,
     wish: &'a mut watch::Receiver<Wish>,
     tell: &'a mut Sink<'a>,
-) -> Option<Review> {
+) -> Result<Review, Again> {
     let began = Instant::now();
     let review = Review {
         job: job.to_owned(),
@@ -134,26 +152,46 @@ pub async fn run<'a>(
         unpublished: None,
     };
     let dir = setting.workspace.join(job);
-    let (held, posting, looked, recalled) = (None, None, None, None);
-    let mut run = Run { dir, held, request, setting, wish, tell, review, posting, capped: false, looked, recalled };
+    let (held, left, posting, looked, recalled) = (None, None, None, None, None);
+    let mut run = Run {
+        dir,
+        held,
+        left,
+        before_ms: 0,
+        request,
+        setting,
+        wish,
+        tell,
+        review,
+        posting,
+        capped: false,
+        looked,
+        recalled,
+    };
     let ended = run.steps().await;
-    // Asked before the job's own directory goes.
+    // Asked before anything of the job's own goes.
     let disk_full = matches!(&ended, Err(Stopped::Error(error)) if disk::is_full(error, setting.workspace));
-    let Run { dir, held: _held, tell, mut review, posting, capped, recalled, .. } = run;
-    if let Err(error) = remove_tree(&dir).await {
-        tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
+    match ended {
+        Err(Stopped::Wish(Wish::Release)) => return Err(Again::Stopped),
+        Err(Stopped::Lost(why)) => return Err(Again::Lost(why)),
+        // There was nothing to be read this time.
+        _ => {
+            if let Err(error) = run.end_left().await {
+                tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
+            }
+        }
     }
+    let Run { held: _held, before_ms, tell, mut review, posting, capped, recalled, .. } = run;
     if ended.is_err() && review.unpublished.is_none() {
         not_seen(&mut review.receipt, "the review did not come to its end");
     }
     match ended {
         Ok(()) => {}
-        Err(Stopped::Wish(Wish::Release)) => return None,
         Err(Stopped::Wish(Wish::Supersede)) => {
             (review.outcome, review.reason) =
                 (Outcome::Superseded, Some("a newer head of the pull request took its place".into()));
         }
-        Err(Stopped::Wish(_)) => {
+        Err(Stopped::Wish(_) | Stopped::Lost(_)) => {
             (review.outcome, review.reason) = (Outcome::Cancelled, Some("cancelled while it ran".into()));
         }
         Err(Stopped::Error(error)) => {
@@ -176,20 +214,21 @@ pub async fn run<'a>(
     }
     if let (Some(posting), Some(forge)) = (&posting, setting.forge) {
         // The summary has the time until here, the stored receipt also that of publishing.
-        review.receipt.duration_ms = milliseconds(began.elapsed());
+        review.receipt.duration_ms = milliseconds(began.elapsed()) + before_ms;
         publish::finish(forge, posting, capped, &mut review, tell).await;
     }
     recall::conclude(setting, recalled, setting.forge.filter(|_| posting.is_some()), &mut review).await;
-    review.receipt.duration_ms = milliseconds(began.elapsed());
-    Some(review)
+    review.receipt.duration_ms = milliseconds(began.elapsed()) + before_ms;
+    Ok(review)
 }
 
 impl Run<'_> {
     async fn steps(&mut self) -> Result<(), Stopped> {
-        // A directory of the same name is left from a runner that crashed.
-        remove_tree(&self.dir).await?;
-        self.held = Some(jobdir::make(&self.dir)?);
-        files::make_dir(&self.scratch(), 0o700)?;
+        self.held = Some(jobdir::take(&self.dir)?);
+        self.left = begun::Note::read(&self.dir)?;
+        if self.left.is_none() {
+            jobdir::clear(&self.dir)?;
+        }
         let (mirror, change, pull) = match (self.request.pr, self.setting.forge) {
             (Some(number), Some(forge)) => {
                 let Some(pull) = self.pull_request(forge, number).await? else { return Ok(()) };
@@ -385,16 +424,32 @@ impl Run<'_> {
         mut spec: EngineSpec,
         bundle: Bundle,
     ) -> Result<Option<(EngineReport, Diff)>, Stopped> {
-        if !matches!(spec, EngineSpec::Rules) {
+        let name = engine::name_of(&spec).as_str();
+        let before = self.begun_before(&spec, &bundle).await?;
+        if before.is_none() && !matches!(spec, EngineSpec::Rules) {
             let (size, most) = (mirror.checkout_size(change).await?, self.setting.config.job.disk);
             room::admits(size, most)?;
             files::make_dir(&self.checkout(), 0o700)?;
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
         }
         // The last step before the engine: what goes wrong from here on is settled.
-        let Some(reserved) = self.reserve(&mut spec, &bundle.diff).await? else { return Ok(None) };
-        let name = engine::name_of(&spec).as_str();
-        (self.tell)(Happening::Stage { stage: Stage::Engine, detail: name.to_owned() });
+        let (reserved, start) = match &before {
+            Some(note) => {
+                let told = self.told(note).await?;
+                self.before_ms = note.age_ms(&self.dir);
+                (self.take_over(note.held.as_ref()), Start::Adopt { told })
+            }
+            None => {
+                let Some(reserved) = self.reserve(&mut spec, &bundle.diff).await? else { return Ok(None) };
+                self.begins(&spec, &bundle, reserved.held()).await?;
+                (reserved, Start::Anew)
+            }
+        };
+        let detail = match start {
+            Start::Anew => name.to_owned(),
+            Start::Adopt { .. } => format!("{name}, which has gone on meanwhile"),
+        };
+        (self.tell)(Happening::Stage { stage: Stage::Engine, detail });
         let input =
             Input { job: self.review.job.clone(), spec, bundle, engine_home: self.setting.engine_home.to_owned() };
         let order = Order {
@@ -408,16 +463,24 @@ impl Run<'_> {
             program: self.setting.program,
         };
         let engine_began = Instant::now();
-        let (tell, mut started) = (&mut self.tell, false);
+        let (tell, mut started) = (&mut self.tell, matches!(start, Start::Adopt { told } if told > 0));
         let mut progress = |progress| {
             started |= matches!(progress, Progress::Started { .. });
             tell(Happening::Engine { progress });
         };
-        let end = self.setting.cage.run(&order, self.wish, &mut progress).await;
-        let exhausted = self.settle(reserved, started, &end).await;
-        let Some(end) = end? else { return Err(Stopped::Wish(*self.wish.borrow())) };
+        let end = match self.setting.cage.run(&order, start, self.wish, &mut progress).await {
+            // It may go on, and who begins the job again takes over what is set aside for it.
+            Ok(Finished::Wish(Wish::Release)) => return Err(Stopped::Wish(Wish::Release)),
+            Ok(Finished::Lost(why)) => return Err(Stopped::Lost(why)),
+            Ok(Finished::Wish(wish)) => Err(Stopped::Wish(wish)),
+            Ok(Finished::Ended(end)) => Ok(end),
+            Err(error) => Err(Stopped::Error(error)),
+        };
+        let exhausted = self.settle(reserved, started, end.as_ref().ok().map(|end| &end.result)).await;
+        let end = end?;
         let receipt = &mut self.review.receipt;
-        receipt.engine_ms = Some(milliseconds(engine_began.elapsed()));
+        let engine_ms = before.map_or_else(|| milliseconds(engine_began.elapsed()), |note| note.age_ms(&self.dir));
+        receipt.engine_ms = Some(engine_ms);
         receipt.peak_memory = end.peak_memory;
         receipt.cage = Some(end.used);
         let error = match end.result {
@@ -442,9 +505,9 @@ impl Run<'_> {
         Ok(None)
     }
 
-    /// Scratch space of the job.
+    /// Scratch space of ours; the engine has another, to which it may still write.
     fn scratch(&self) -> PathBuf {
-        self.dir.join("scratch")
+        self.dir.join(jobdir::OWN)
     }
 
     /// Where the engine finds the files of the head.

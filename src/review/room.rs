@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::Setting;
+use crate::cage;
 use crate::config::Size;
 use crate::disk;
 use crate::engine::EngineError;
@@ -28,6 +29,9 @@ pub(super) fn admits((bytes, files): (u64, u64), most: Size) -> Result<()> {
 /// Whether an engine failed for want of room, and there is indeed little: what it says alone proves nothing.
 pub(super) fn was_missing(error: &EngineError, setting: &Setting<'_>) -> bool {
     let little = || disk::room(setting.workspace).is_ok_and(|room| room.free < setting.config.disk.min_free.0);
+    if cage::is_too_much(error) {
+        return false;
+    }
     disk::is_empty(setting.workspace) || disk::names_full(&error.to_string()) && little()
 }
 

@@ -29,7 +29,7 @@ use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::{Host, Paths};
 use crate::review;
-use crate::store::Store;
+use crate::store::{Cancelled, Store};
 use crate::unit::RUNNER_SERVICE;
 pub use socket::{Listening, listen};
 pub use worker::in_scope;
@@ -168,14 +168,7 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
             Cage::Child { because: "there is no systemd user manager".into() }
         }
     };
-    let (requeued, failed) = store.recover(scope.agent().cloned()).await?;
-    if requeued + failed > 0 {
-        tracing::warn!("{requeued} unfinished jobs are back in the queue, {failed} were given up");
-    }
-    let workspace = host.paths.workspace(scope.agent());
-    if let Err(error) = review::sweep(&workspace, &cage).await {
-        tracing::warn!("{error:#}");
-    }
+    recover(&host, &scope, &store, &cage).await?;
     // Only systemd wakes it again, so only under systemd may it leave.
     let may_leave = listening.is_from_systemd();
     let stop_timeout = config.runner.stop_timeout.0;
@@ -189,6 +182,25 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
         let _ = std::os::unix::net::UnixStream::connect(&socket_path);
     }
     end.clear();
+    Ok(())
+}
+
+/// Takes up what the last process of this scope has left: its jobs go back into the queue, where their engines may go
+/// on; what is left of others goes.
+async fn recover(host: &Host, scope: &Scope, store: &Store, cage: &Cage) -> Result<()> {
+    let workspace = host.paths.workspace(scope.agent());
+    let engines_left = review::engines_left(&workspace)?;
+    let (requeued, ended) = store.recover(scope.agent().cloned(), engines_left).await?;
+    if requeued + ended > 0 {
+        tracing::warn!("{requeued} unfinished jobs are back in the queue, {ended} have ended");
+    }
+    // What cannot be cleaned up now is no reason to do no work.
+    for swept in [review::sweep(&workspace, cage, Some(store)).await.map(drop), review::sweep_cages(cage, store).await]
+    {
+        if let Err(error) = swept {
+            tracing::warn!("{error:#}");
+        }
+    }
     Ok(())
 }
 
@@ -223,7 +235,11 @@ pub async fn serve(
     if tokio::time::timeout(stop_timeout, &mut workers).await.is_err() {
         tracing::warn!("running jobs did not end in {} s; they go back into the queue", stop_timeout.as_secs());
         shared.wish.send_replace(Wish::Release);
-        let _ = tokio::time::timeout(Duration::from_secs(10), &mut workers).await;
+        if tokio::time::timeout(Duration::from_secs(10), &mut workers).await.is_err() {
+            // In some step that cannot be left half-way.
+            workers.abort();
+            shared.store.requeue_all(shared.scope.agent().cloned(), "the runner stopped").await?;
+        }
     }
     server.await.context("the server task failed")??;
     Ok(why)
@@ -318,6 +334,23 @@ fn lock_path(paths: &Paths, scope: &Scope) -> PathBuf {
         Scope::Runner => paths.state_dir.join(".runner.lock"),
         Scope::Agent(name) => paths.agent_state(name).join(".lock"),
     }
+}
+
+/// A job that was begun may have a cage though nobody works on it now: while it waits to be begun again, and where its
+/// process died and no other has taken its place.
+async fn end_cage_of_cancelled(shared: &Shared, id: &str, found: Cancelled) -> Result<()> {
+    let Some(job) = shared.store.job(id).await?.filter(|job| job.attempts > 0) else { return Ok(()) };
+    let scope = job.agent.map_or(Scope::Runner, Scope::Agent);
+    match found {
+        Cancelled::AtOnce => {}
+        Cancelled::Asked if scope != shared.scope => {
+            // Whoever holds the lock ends it.
+            let Ok(_lock) = lock(&shared.host, &scope) else { return Ok(()) };
+            shared.store.cancel_left(id).await?;
+        }
+        Cancelled::Asked | Cancelled::AlreadyEnded | Cancelled::NoSuchJob => return Ok(()),
+    }
+    review::discard(&shared.host.paths.workspace(scope.agent()), id, &shared.cage).await
 }
 
 /// One process for a scope: two would take each other's running jobs for those of a crash.

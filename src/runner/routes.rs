@@ -272,11 +272,16 @@ async fn job(shared: &Shared, id: &str) -> Result<Answer, Refusal> {
 async fn cancel(shared: &Shared, id: &str) -> Result<Answer, Refusal> {
     let found = shared.store.cancel(id).await?;
     shared.news.notify_waiters();
+    super::end_cage_of_cancelled(shared, id, found).await?;
     match found {
         Cancelled::NoSuchJob => no_such_job(id),
         Cancelled::AlreadyEnded => refuse(StatusCode::CONFLICT, format!("job {id} has ended already")),
         Cancelled::AtOnce => json(StatusCode::OK, &shared.store.job(id).await?),
-        Cancelled::Asked => json(StatusCode::ACCEPTED, &shared.store.job(id).await?),
+        Cancelled::Asked => {
+            let job = shared.store.job(id).await?;
+            let ended = job.as_ref().is_some_and(|job| job.state == JobState::Ended);
+            json(if ended { StatusCode::OK } else { StatusCode::ACCEPTED }, &job)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use tokio::sync::{mpsc, watch};
@@ -16,16 +16,20 @@ use crate::error::Fail;
 use crate::forge::Forge;
 use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
-use crate::review::{self, Outcome, Review, Setting};
-use crate::store::{Ending, Store, is_damage, now_ms};
+use crate::review::{self, Again, Outcome, Review, Setting};
+use crate::store::{Blame, Ending, Store, is_damage, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
 const LOOK: Duration = Duration::from_millis(1000);
+
+/// How often it looks for what is left of jobs that have ended while nobody worked on them: cancelled, or superseded.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// Works until [`stop_taking`] was called and all that runs has ended.
 pub async fn work(shared: Arc<Shared>) {
     let mut running = JoinSet::new();
     let mut stopping = shared.wish.subscribe();
+    let mut swept = Instant::now();
     loop {
         while running.try_join_next().is_some() {}
         if *stopping.borrow_and_update() != Wish::GoOn || shared.is_stopping() {
@@ -55,6 +59,10 @@ pub async fn work(shared: Arc<Shared>) {
                 }
             }
         }
+        if swept.elapsed() >= SWEEP {
+            sweep(&shared).await;
+            swept = Instant::now();
+        }
         tokio::select! {
             () = shared.work.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
@@ -63,6 +71,13 @@ pub async fn work(shared: Arc<Shared>) {
         }
     }
     while running.join_next().await.is_some() {}
+}
+
+async fn sweep(shared: &Shared) {
+    let workspace = shared.host.paths.workspace(shared.scope.agent());
+    if let Err(error) = review::sweep(&workspace, &shared.cage, Some(&shared.store)).await {
+        tracing::warn!("{error:#}");
+    }
 }
 
 /// No further job is begun.
@@ -75,56 +90,81 @@ pub fn stop_taking(shared: &Shared) {
 async fn one(shared: Arc<Shared>, job: Job) {
     let id = job.id.clone();
     tracing::info!(CICD_JOB = %id, "job {id} begins: {}", job.request.subject());
+    let workspace = shared.host.paths.workspace(shared.scope.agent());
     let review = review_job(&shared, &job).await;
-    let review = match review {
-        // At a shutdown systemd stops the cage and the bus together with us, so it says nothing about the change.
-        Ok(Some(review)) if review.outcome == Outcome::Failed && shared.is_stopping() => {
-            tracing::debug!(CICD_JOB = %id, "job {id} failed at the stop: {}", review.reason.unwrap_or_default());
-            Ok(None)
-        }
-        other => other,
-    };
     match review {
-        Ok(Some(review)) if review.outcome == Outcome::Deferred && may_wait(&job) => {
+        Ok(review) if review.outcome == Outcome::Deferred && may_wait(&job) => {
             let until_ms =
                 review.retry_at_ms.unwrap_or_else(|| now_ms() + pause_ms(job.deferrals)).max(now_ms() + 1000);
             let reason = review.reason.clone().unwrap_or_default();
             match patiently(&shared, &id, || shared.store.defer(&id, until_ms, review.clone())).await {
-                Ok(()) => tracing::info!(
-                    CICD_JOB = %id, CICD_OUTCOME = "deferred",
-                    "job {id} deferred until {}: {reason}", crate::quantity::time(until_ms)
-                ),
+                Ok(()) => {
+                    tracing::info!(
+                        CICD_JOB = %id, CICD_OUTCOME = "deferred",
+                        "job {id} deferred until {}: {reason}", crate::quantity::time(until_ms)
+                    );
+                    review::remove(&workspace, &id).await;
+                }
                 // Where this fails, the next process finds it running, and nobody who runs it.
                 Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
             }
         }
-        Ok(Some(review)) => {
+        Ok(review) => {
             let outcome = review.outcome;
             let reason = review.reason.clone().map_or(String::new(), |reason| format!(": {reason}"));
             let findings = crate::quantity::count(review.findings.len(), "finding");
             match patiently(&shared, &id, || shared.store.finish(&id, review.clone())).await {
-                Ok(()) if matches!(outcome, Outcome::Failed) => {
-                    tracing::error!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}{reason}");
-                }
                 Ok(()) => {
-                    tracing::info!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}, {findings}{reason}");
+                    if outcome == Outcome::Failed {
+                        tracing::error!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}{reason}");
+                    } else {
+                        tracing::info!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}, {findings}{reason}");
+                    }
+                    // Not before: who begins the job again finds there what was paid for.
+                    review::remove(&workspace, &id).await;
                 }
                 Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
             }
         }
-        Ok(None) => {
-            // Where this fails, the next process finds it running, and nobody who runs it.
-            if let Err(error) = patiently(&shared, &id, || shared.store.requeue(&id, "the runner stopped")).await {
-                tracing::error!(CICD_JOB = %id, "{error:#}");
+        Err(again) => {
+            let (reason, blame) = match again {
+                Again::Stopped => ("the runner stopped".to_owned(), Blame::None),
+                // Nothing can be said of the job before it is known whether all of this user's units stop now.
+                Again::Lost(why) if stops_soon(&shared).await => (why, Blame::None),
+                Again::Lost(why) => {
+                    if let Cage::Unit(manager) = &shared.cage
+                        && let Err(error) = manager.revive().await
+                    {
+                        tracing::warn!("{error:#}");
+                    }
+                    (why, Blame::Full)
+                }
+            };
+            tracing::info!(CICD_JOB = %id, "job {id} goes back into the queue: {reason}");
+            match patiently(&shared, &id, || shared.store.requeue(&id, &reason, blame)).await {
+                Ok(true) => {}
+                Ok(false) => tracing::error!(CICD_JOB = %id, CICD_OUTCOME = "failed", "job {id} is given up: {reason}"),
+                // The next process finds it running, and nobody who runs it.
+                Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
             }
         }
-        Err(error) => tracing::error!(CICD_JOB = %id, "job {id}: {error:#}"),
     }
     shared.running.fetch_sub(1, Ordering::SeqCst);
     shared.touch();
     shared.changed.notify_one();
     shared.news.notify_waiters();
     shared.work.notify_one();
+}
+
+/// A shutdown stops cage, bus and runner at once, in any order: within this time the runner learns of it, too.
+const STOP_SHOWS: Duration = Duration::from_secs(2);
+
+async fn stops_soon(shared: &Shared) -> bool {
+    let began = Instant::now();
+    while !shared.is_stopping() && began.elapsed() < STOP_SHOWS {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    shared.is_stopping()
 }
 
 /// How often a job is put off before it ends as deferred; with the pauses below that takes at least a day.
@@ -143,7 +183,7 @@ fn pause_ms(deferrals: u32) -> i64 {
 
 /// Writes down what became of a job, however long that takes: a disk that is full has room again some day, and until then
 /// nobody else may begin the job. A process that is to stop leaves it to the next one.
-async fn patiently<F: Future<Output = Result<()>>>(shared: &Shared, id: &str, write: impl Fn() -> F) -> Result<()> {
+async fn patiently<T, F: Future<Output = Result<T>>>(shared: &Shared, id: &str, write: impl Fn() -> F) -> Result<T> {
     loop {
         match write().await {
             // Of a damaged store nothing can be hoped.
@@ -160,7 +200,7 @@ async fn patiently<F: Future<Output = Result<()>>>(shared: &Shared, id: &str, wr
     }
 }
 
-async fn review_job(shared: &Arc<Shared>, job: &Job) -> Result<Option<Review>> {
+async fn review_job(shared: &Arc<Shared>, job: &Job) -> Result<Review, Again> {
     let (wish, mut wished) = watch::channel(Wish::GoOn);
     // Events are written in their order by one task, beside the review.
     let (tell, mut told) = mpsc::unbounded_channel::<Happening>();
@@ -185,7 +225,7 @@ async fn review_job(shared: &Arc<Shared>, job: &Job) -> Result<Option<Review>> {
     watcher.abort();
     drop(tell);
     let _ = scribe.await;
-    Ok(review)
+    review
 }
 
 /// Passes on the runner's stop, and a cancellation, which may come from any process by way of the store.
@@ -225,11 +265,14 @@ pub async fn in_scope(
     job: &Job,
     wish: &mut watch::Receiver<Wish>,
     tell: &mut (dyn FnMut(Happening) + Send),
-) -> Option<Review> {
-    let found = settings(host, scope, cage).await;
-    let (config, agent, in_environment) = match found {
+) -> Result<Review, Again> {
+    let (config, agent) = match settings(host, scope) {
         Ok(found) => found,
-        Err(error) => return Some(failed(job, &format!("{error:#}"))),
+        Err(error) => return Ok(failed(job, &format!("{error:#}"))),
+    };
+    let in_environment = match key_in_environment(host, cage).await {
+        Ok(found) => found,
+        Err(error) => return Err(Again::Lost(format!("systemd could not be asked: {error:#}"))),
     };
     let owner = match (&agent, &job.request.path) {
         // Who asks without the runner does not say whose project it is.
@@ -240,11 +283,11 @@ pub async fn in_scope(
     let (project, repo) = agent.map_or((None, None), |agent| (agent.path, agent.repo));
     let forge = match forge(host, &config, &job.request, repo) {
         Ok(forge) => forge,
-        Err(error) => return Some(failed(job, &review::reason(&error))),
+        Err(error) => return Ok(failed(job, &review::reason(&error))),
     };
     let skills = match host.skills() {
         Ok(skills) => skills,
-        Err(error) => return Some(failed(job, &review::reason(&error))),
+        Err(error) => return Ok(failed(job, &review::reason(&error))),
     };
     let key_file = host.paths.credentials_dir().join(API_KEY.0);
     let setting = Setting {
@@ -262,6 +305,7 @@ pub async fn in_scope(
         repo: known_repo,
         skills: &skills,
         store,
+        turn: job.deferrals,
     };
     review::run(&job.id, &job.request, &setting, wish, tell).await
 }
@@ -287,21 +331,25 @@ fn forge(host: &Host, config: &Config, request: &ReviewRequest, repo: Option<Str
     }
 }
 
-async fn settings(host: &Host, scope: &Scope, cage: &Cage) -> Result<(Config, Option<Agent>, bool)> {
+fn settings(host: &Host, scope: &Scope) -> Result<(Config, Option<Agent>)> {
     let user = host.config()?;
     let agent = match scope.agent() {
         Some(name) => host.agent(name, &user)?,
         None => None,
     };
-    let in_environment = match cage {
+    Ok(match agent {
+        Some(agent) => (agent.config.clone(), Some(agent)),
+        None => (user, None),
+    })
+}
+
+/// Whether the engine's key is where the guide has it: in the environment of all units.
+async fn key_in_environment(host: &Host, cage: &Cage) -> Result<bool> {
+    Ok(match cage {
         Cage::Unit(manager) => {
             manager.environment().await?.iter().any(|variable| variable.starts_with(&format!("{}=", API_KEY.1)))
         }
         Cage::Child { .. } => host.variable(API_KEY.1).is_some(),
-    };
-    Ok(match agent {
-        Some(agent) => (agent.config.clone(), Some(agent), in_environment),
-        None => (user, None, in_environment),
     })
 }
 

@@ -28,16 +28,17 @@ use crate::review::{Outcome, Review};
 
 pub use care::{Pruned, backups, is_damage};
 pub use ledger::Wanted;
-pub use queue::{Accepted, Ask, Cancelled, Ending};
+pub use queue::{Accepted, Ask, Blame, Cancelled, Ending};
 pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
 pub use watch::{Changed, Key, Look, Step, Watch, WatchState, Watched};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("spend.sql"),
     include_str!("approvals.sql"),
     include_str!("watch.sql"),
     include_str!("ledger.sql"),
+    include_str!("blame.sql"),
     include_str!("care.sql"),
 ];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
@@ -134,6 +135,19 @@ impl Store {
             job.review =
                 review.map(|text| serde_json::from_str(&text)).transpose().context("a stored review cannot be read")?;
             Ok(Some(job))
+        })
+        .await
+    }
+
+    /// `None` where there is no such job.
+    pub async fn job_state(&self, id: &str) -> Result<Option<JobState>> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let state: Option<String> = connection
+                .prepare_cached("SELECT state FROM jobs WHERE id = ?1")?
+                .query_row([&id], |row| row.get(0))
+                .optional()?;
+            Ok(state.as_deref().map(state_of))
         })
         .await
     }
@@ -261,6 +275,27 @@ impl Store {
         .await
     }
 
+    /// Number of a job's last event; 0 where there is none.
+    pub async fn last_event(&self, id: &str) -> Result<u64> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE job = ?1";
+            Ok(connection.prepare_cached(sql)?.query_row([&id], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    /// How many events of its engine a job has after event number `after`.
+    pub async fn engine_events(&self, id: &str, after: u64) -> Result<usize> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let sql = "SELECT count(*) FROM events
+                       WHERE job = ?1 AND seq > ?2 AND json_extract(what, '$.event') = 'engine'";
+            Ok(connection.prepare_cached(sql)?.query_row(params![id, after], |row| row.get(0))?)
+        })
+        .await
+    }
+
     /// What happened to a job after event number `after`.
     pub async fn events(&self, id: &str, after: u64) -> Result<Vec<JobEvent>> {
         let id = id.to_owned();
@@ -326,11 +361,7 @@ fn job_of_row(row: &Row<'_>) -> rusqlite::Result<Job> {
     let outcome: Option<String> = row.get(8)?;
     Ok(Job {
         id: row.get(0)?,
-        state: match state.as_str() {
-            "queued" => JobState::Queued,
-            "running" => JobState::Running,
-            _ => JobState::Ended,
-        },
+        state: state_of(&state),
         agent: agent.map(|name| name.parse().map_err(|error: String| bad(2, error.into()))).transpose()?,
         request: serde_json::from_str(&request).map_err(|error| bad(3, error.into()))?,
         created_ms: row.get(4)?,
@@ -345,6 +376,14 @@ fn job_of_row(row: &Row<'_>) -> rusqlite::Result<Job> {
         deferrals: row.get(13)?,
         review: None,
     })
+}
+
+fn state_of(text: &str) -> JobState {
+    match text {
+        "queued" => JobState::Queued,
+        "running" => JobState::Running,
+        _ => JobState::Ended,
+    }
 }
 
 fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {

@@ -1,16 +1,44 @@
 //! The way of a job through the store: accepted, claimed, perhaps back in the queue, ended. Every method is one
 //! transaction, as the runner, the agents and the command line work on one file.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{COLUMNS, OPEN, Store, append, begin, job_of_row, next_id, now_ms};
 use crate::agent::AgentName;
 use crate::api::{Happening, Job, JobState, ReviewRequest, Trigger};
+use crate::quantity::{count, duration};
 use crate::review::{Outcome, Review};
 
-/// After so many beginnings a job that never ends is given up.
-pub const MAX_ATTEMPTS: u32 = 3;
+/// What is held against a job whose process died while it worked on it, and on one whose engine had work of its own in
+/// its cage at that time: that one is hardly to blame, and is only given up after many more.
+const BLAME: u32 = 5;
+const LITTLE_BLAME: u32 = 1;
+/// So long a job waits after it was to blame once, twice, …; then it is given up.
+const WAITS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
+
+/// How a process ended that worked on a job, or what its work came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// It was told to stop.
+    None,
+    /// The engine worked by itself.
+    Little,
+    Full,
+}
+
+impl Blame {
+    fn weight(self) -> u32 {
+        match self {
+            Blame::None => 0,
+            Blame::Little => LITTLE_BLAME,
+            Blame::Full => BLAME,
+        }
+    }
+}
 
 /// What is to be accepted.
 #[derive(Debug, Clone, Default)]
@@ -155,44 +183,69 @@ impl Store {
         .await
     }
 
-    /// Puts every running job of a scope whose process is gone back into the queue; those begun too often end as
-    /// failed. Says how many of each.
-    pub async fn recover(&self, agent: Option<AgentName>) -> Result<(usize, usize)> {
+    /// Puts every running job of a scope whose process is gone back into the queue; of those in `engines_left` the
+    /// engine was at work. Those that were to be ended are, and those that were begun too often end as failed. Says how
+    /// many are in the queue again, and how many have ended.
+    pub async fn recover(&self, agent: Option<AgentName>, engines_left: Vec<String>) -> Result<(usize, usize)> {
         self.run(move |connection| {
             let transaction = begin(connection)?;
-            let ids: Vec<(String, u32)> = transaction
-                .prepare(&format!("SELECT id, attempts FROM jobs WHERE {OPEN} AND state = 'running'"))?
+            let running: Vec<(String, u8)> = transaction
+                .prepare(&format!("SELECT id, cancelled FROM jobs WHERE {OPEN} AND state = 'running'"))?
                 .query_map([agent.as_ref().map(AgentName::as_str)], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
-            let (mut requeued, mut failed) = (0, 0);
-            for (id, attempts) in ids {
-                if attempts >= MAX_ATTEMPTS {
-                    let reason = format!("the runner ended {attempts} times while it worked on this job");
-                    end(&transaction, &id, Outcome::Failed, Some(&reason), None)?;
-                    failed += 1;
-                } else {
-                    let reason = "the runner ended while it worked on it";
-                    back(&transaction, &id, reason, None)?;
-                    requeued += 1;
-                }
+            let (mut requeued, mut ended) = (0, 0);
+            for (id, cancelled) in running {
+                let is_back = match cancelled {
+                    0 => {
+                        let blame = if engines_left.contains(&id) { Blame::Little } else { Blame::Full };
+                        again(&transaction, &id, "the runner ended while it worked on it", blame)?
+                    }
+                    1 => {
+                        end(&transaction, &id, Outcome::Cancelled, Some("cancelled while it ran"), None)?;
+                        false
+                    }
+                    _ => {
+                        let reason = "a newer head of the pull request took its place";
+                        end(&transaction, &id, Outcome::Superseded, Some(reason), None)?;
+                        false
+                    }
+                };
+                *if is_back { &mut requeued } else { &mut ended } += 1;
             }
             transaction.commit()?;
-            Ok((requeued, failed))
+            Ok((requeued, ended))
         })
         .await
         .context("could not recover unfinished jobs")
     }
 
-    /// Back into the queue, without this beginning being counted: nobody is to blame for a stop.
-    pub async fn requeue(&self, id: &str, reason: &str) -> Result<()> {
+    /// Puts every job of a scope that its process still works on back into the queue; the process is about to end.
+    pub async fn requeue_all(&self, agent: Option<AgentName>, reason: &str) -> Result<()> {
+        let reason = reason.to_owned();
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            let running: Vec<String> = transaction
+                .prepare(&format!("SELECT id FROM jobs WHERE {OPEN} AND state = 'running'"))?
+                .query_map([agent.as_ref().map(AgentName::as_str)], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for id in running {
+                again(&transaction, &id, &reason, Blame::None)?;
+            }
+            Ok(transaction.commit()?)
+        })
+        .await
+        .context("could not put unfinished jobs back into the queue")
+    }
+
+    /// Back into the queue, after a while where that is not for the first time; or to its end, where it was too often.
+    /// Says whether it is in the queue.
+    pub async fn requeue(&self, id: &str, reason: &str, blame: Blame) -> Result<bool> {
         let (id, reason) = (id.to_owned(), reason.to_owned());
         self.run(move |connection| {
             let transaction = begin(connection)?;
-            if back(&transaction, &id, &reason, None)? {
-                transaction.execute("UPDATE jobs SET attempts = max(attempts - 1, 0) WHERE id = ?1", [&id])?;
-            }
+            let is_back = again(&transaction, &id, &reason, blame)?;
             transaction.commit()?;
-            Ok(())
+            Ok(is_back)
         })
         .await
         .context("could not put the job back into the queue")
@@ -207,7 +260,8 @@ impl Store {
             let reason = review.reason.clone().unwrap_or_default();
             if back(&transaction, &id, &reason, Some(until_ms))? {
                 transaction.execute(
-                    "UPDATE jobs SET attempts = max(attempts - 1, 0), deferrals = deferrals + 1, review = ?2 WHERE id = ?1",
+                    "UPDATE jobs SET attempts = max(attempts - 1, 0), blame = 0, deferrals = deferrals + 1, review = ?2
+                     WHERE id = ?1",
                     params![id, serde_json::to_string(&review)?],
                 )?;
             }
@@ -246,13 +300,20 @@ impl Store {
         let id = id.to_owned();
         self.run(move |connection| {
             let transaction = begin(connection)?;
-            let state: Option<String> =
-                transaction.query_row("SELECT state FROM jobs WHERE id = ?1", [&id], |row| row.get(0)).optional()?;
-            let found = match state.as_deref() {
+            let found: Option<(String, u32)> = transaction
+                .query_row("SELECT state, attempts FROM jobs WHERE id = ?1", [&id], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let found = match found.as_ref().map(|(state, attempts)| (state.as_str(), *attempts)) {
                 None => Cancelled::NoSuchJob,
-                Some("ended") => Cancelled::AlreadyEnded,
-                Some("queued") => {
-                    end(&transaction, &id, Outcome::Cancelled, Some("cancelled before it began"), None)?;
+                Some(("ended", _)) => Cancelled::AlreadyEnded,
+                Some(("queued", attempts)) => {
+                    let reason = match attempts {
+                        0 => "cancelled before it began",
+                        _ => "cancelled before it was begun again",
+                    };
+                    end(&transaction, &id, Outcome::Cancelled, Some(reason), None)?;
                     Cancelled::AtOnce
                 }
                 _ => {
@@ -262,6 +323,35 @@ impl Store {
             };
             transaction.commit()?;
             Ok(found)
+        })
+        .await
+    }
+
+    /// Ends all that an agent has in hand, as it is to be no more.
+    pub async fn end_all(&self, agent: &AgentName, reason: &str) -> Result<()> {
+        let (agent, reason) = (agent.clone(), reason.to_owned());
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            let open: Vec<String> = transaction
+                .prepare(&format!("SELECT id FROM jobs WHERE {OPEN}"))?
+                .query_map([agent.as_str()], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for id in open {
+                end(&transaction, &id, Outcome::Cancelled, Some(&reason), None)?;
+            }
+            Ok(transaction.commit()?)
+        })
+        .await
+        .context("could not end the agent's jobs")
+    }
+
+    /// Ends a job that was told to end where nobody is left who could do it.
+    pub async fn cancel_left(&self, id: &str) -> Result<()> {
+        let id = id.to_owned();
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            end(&transaction, &id, Outcome::Cancelled, Some("cancelled after its runner had ended"), None)?;
+            Ok(transaction.commit()?)
         })
         .await
     }
@@ -439,6 +529,36 @@ fn back(transaction: &Transaction<'_>, id: &str, reason: &str, until_ms: Option<
     Ok(changed == 1)
 }
 
+/// Back into the queue after a beginning that came to nothing, or to its end where there were too many of them. Says
+/// whether it is in the queue.
+fn again(transaction: &Transaction<'_>, id: &str, reason: &str, blame: Blame) -> Result<bool> {
+    let (blamed, attempts): (u32, u32) = transaction.query_row(
+        "UPDATE jobs SET blame = blame + ?2 WHERE id = ?1 RETURNING blame, attempts",
+        params![id, blame.weight()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let times = (blamed / BLAME) as usize;
+    if times > WAITS.len() {
+        let reason = format!("given up after {}: {reason}", count(attempts as usize, "attempt"));
+        end(transaction, id, Outcome::Failed, Some(&reason), None)?;
+        return Ok(false);
+    }
+    let wait = times.checked_sub(1).map_or(Duration::ZERO, |times| WAITS[times]);
+    // Only who is to blame waits.
+    if blame == Blame::None || wait.is_zero() {
+        return back(transaction, id, reason, None);
+    }
+    let until_ms = now_ms() + i64::try_from(wait.as_millis()).unwrap_or(0);
+    let said = format!("{reason}; the next try is in {}", duration(u64::try_from(wait.as_millis()).unwrap_or(0)));
+    let is_back = back(transaction, id, &said, None)?;
+    // Whoever follows the job goes on doing so: it is not put off for long.
+    transaction.execute(
+        "UPDATE jobs SET not_before_ms = ?2, reason = ?3 WHERE id = ?1 AND state = 'queued'",
+        params![id, until_ms, reason],
+    )?;
+    Ok(is_back)
+}
+
 /// The end of a job; a job that has ended stays as it ended.
 fn end(
     transaction: &Transaction<'_>,
@@ -610,25 +730,77 @@ mod tests {
     async fn jobs_of_a_crashed_runner_are_begun_again_but_not_for_ever() {
         let (_dir, store) = store();
         let job = accept(&store, ReviewRequest::default()).await;
-        for attempt in 1..MAX_ATTEMPTS {
+        for (attempt, wait) in [(1, 0), (2, 5), (3, 30), (4, 120)] {
             assert_eq!(store.claim(None).await.unwrap().unwrap().attempts, attempt);
-            assert_eq!(store.recover(None).await.unwrap(), (1, 0));
+            let before = now_ms();
+            assert_eq!(store.recover(None, vec![]).await.unwrap(), (1, 0));
+            let waiting = store.job(&job.id).await.unwrap().unwrap();
+            assert_eq!(waiting.reason.as_deref(), Some("the runner ended while it worked on it"));
+            match waiting.not_before_ms {
+                None => assert_eq!(wait, 0),
+                Some(until) => assert!((before + wait * 1000..=now_ms() + wait * 1000).contains(&until), "{waiting:?}"),
+            }
+            // Who follows it is told, and goes on following.
+            let last = store.events(&job.id, 0).await.unwrap().pop().unwrap();
+            let Happening::Requeued { reason, until_ms: None } = last.what else { panic!("{last:?}") };
+            assert_eq!(reason.contains("the next try is in "), wait > 0, "{reason}");
+            over_the_wait(&store).await;
         }
         store.claim(None).await.unwrap().unwrap();
-        assert_eq!(store.recover(None).await.unwrap(), (0, 1));
+        assert_eq!(store.recover(None, vec![]).await.unwrap(), (0, 1));
         let job = store.job(&job.id).await.unwrap().unwrap();
-        assert_eq!(job.outcome, Some(Outcome::Failed));
-        assert!(job.reason.unwrap().contains("3 times"));
+        assert_eq!((job.outcome, job.attempts), (Some(Outcome::Failed), 5));
+        assert_eq!(job.reason.unwrap(), "given up after 5 attempts: the runner ended while it worked on it");
+    }
+
+    async fn over_the_wait(store: &Store) {
+        store.run(|connection| Ok(connection.execute("UPDATE jobs SET not_before_ms = 1", [])?)).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_stop_is_not_counted_as_an_attempt() {
+    async fn a_process_that_dies_while_the_engine_works_by_itself_is_hardly_held_against_the_job() {
         let (_dir, store) = store();
         let job = accept(&store, ReviewRequest::default()).await;
-        for _ in 0..10 {
-            assert_eq!(store.claim(None).await.unwrap().unwrap().attempts, 1);
-            store.requeue(&job.id, "stopped").await.unwrap();
+        for _ in 0..24 {
+            store.claim(None).await.unwrap().unwrap();
+            assert_eq!(store.recover(None, vec![job.id.clone()]).await.unwrap(), (1, 0));
+            over_the_wait(&store).await;
         }
+        // It is not for ever, either.
+        store.claim(None).await.unwrap().unwrap();
+        assert_eq!(store.recover(None, vec![job.id.clone()]).await.unwrap(), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_not_held_against_a_job() {
+        let (_dir, store) = store();
+        let job = accept(&store, ReviewRequest::default()).await;
+        for attempt in 1..=30 {
+            assert_eq!(store.claim(None).await.unwrap().unwrap().attempts, attempt);
+            if attempt % 2 == 0 {
+                assert!(store.requeue(&job.id, "stopped", Blame::None).await.unwrap());
+            } else {
+                store.requeue_all(None, "stopped").await.unwrap();
+            }
+        }
+        // What was put off has done nothing wrong until then.
+        for _ in 0..10 {
+            store.claim(None).await.unwrap().unwrap();
+            store.requeue(&job.id, "lost", Blame::Full).await.unwrap();
+            over_the_wait(&store).await;
+            store.claim(None).await.unwrap().unwrap();
+            store.defer(&job.id, 1, review(&job, Outcome::Deferred)).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_to_be_ended_is_not_begun_again() {
+        let (_dir, store) = store();
+        let job = accept(&store, ReviewRequest::default()).await;
+        store.claim(None).await.unwrap().unwrap();
+        assert_eq!(store.cancel(&job.id).await.unwrap(), Cancelled::Asked);
+        assert_eq!(store.recover(None, vec![]).await.unwrap(), (0, 1));
+        assert_eq!(store.job(&job.id).await.unwrap().unwrap().outcome, Some(Outcome::Cancelled));
     }
 
     #[tokio::test]

@@ -5,7 +5,8 @@ mod login;
 mod proxy;
 mod state;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -36,9 +37,16 @@ impl Verb {
     }
 }
 
-/// The user's service manager.
+/// The user's service manager. All clones share one connection.
 #[derive(Clone)]
 pub struct Manager {
+    link: Arc<RwLock<Link>>,
+    /// How to reach it again: the bus's address where it was told, and the runtime directory.
+    place: Option<(Option<String>, PathBuf)>,
+}
+
+#[derive(Clone)]
+struct Link {
     connection: Connection,
     proxy: proxy::ManagerProxy<'static>,
 }
@@ -46,58 +54,59 @@ pub struct Manager {
 impl Manager {
     /// Over the user's bus, or over the manager's private socket where no bus daemon runs.
     pub async fn connect(bus_address: Option<&str>, runtime_dir: &Path) -> Result<Manager> {
-        let mut causes = Vec::new();
-        let bus = runtime_dir.join("bus");
-        let address =
-            bus_address.map(str::to_owned).or_else(|| bus.exists().then(|| format!("unix:path={}", bus.display())));
-        if let Some(address) = address {
-            match connect_to(zbus::connection::Builder::address(address.as_str())).await {
-                Ok(connection) => return Manager::new(connection).await,
-                Err(error) => causes.push(format!("{address}: {error}")),
-            }
-        }
-        let private = runtime_dir.join("systemd/private");
-        if private.exists() {
-            let address = format!("unix:path={}", private.display());
-            match connect_to(zbus::connection::Builder::address(address.as_str()).p2p()).await {
-                Ok(connection) => return Manager::new(connection).await,
-                Err(error) => causes.push(format!("{address}: {error}")),
-            }
-        }
-        if causes.is_empty() {
-            causes.push(format!("neither `{}` nor `{}` exists", bus.display(), private.display()));
-        }
-        Err(anyhow!(causes.join("; "))).context(Fail::new("could not reach the systemd user manager").hint(
-            "log in by ssh or on the console (not by `su` or `sudo`), or let root run `loginctl enable-linger USER`; \
-                 root can also run `cicdctl --user USER …`",
-        ))
+        let mut manager = Manager::new(dial(bus_address, runtime_dir).await?).await?;
+        manager.place = Some((bus_address.map(str::to_owned), runtime_dir.to_owned()));
+        Ok(manager)
     }
 
     pub async fn new(connection: Connection) -> Result<Manager> {
         let proxy = proxy::ManagerProxy::new(&connection).await?;
-        Ok(Manager { connection, proxy })
+        Ok(Manager { link: Arc::new(RwLock::new(Link { connection, proxy })), place: None })
+    }
+
+    /// Connects anew where the connection is gone: the bus daemon was restarted, or is not there any more.
+    pub async fn revive(&self) -> Result<()> {
+        let asked = tokio::time::timeout(Duration::from_secs(10), self.proxy().version()).await;
+        let (Some((address, runtime_dir)), false) = (&self.place, matches!(asked, Ok(Ok(_)))) else { return Ok(()) };
+        let connection = dial(address.as_deref(), runtime_dir).await?;
+        let proxy = proxy::ManagerProxy::new(&connection).await?;
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) = Link { connection, proxy };
+        tracing::info!("connected to the user manager anew");
+        Ok(())
+    }
+
+    fn link(&self) -> Link {
+        self.link.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn proxy(&self) -> proxy::ManagerProxy<'static> {
+        self.link().proxy
+    }
+
+    fn connection(&self) -> Connection {
+        self.link().connection
     }
 
     pub async fn version(&self) -> Result<String> {
-        Ok(self.proxy.version().await?)
+        Ok(self.proxy().version().await?)
     }
 
     /// `NAME=VALUE` of the manager's environment block.
     pub async fn environment(&self) -> Result<Vec<String>> {
-        Ok(self.proxy.environment().await?)
+        Ok(self.proxy().environment().await?)
     }
 
     pub async fn control_group(&self) -> Result<String> {
-        Ok(self.proxy.control_group().await?)
+        Ok(self.proxy().control_group().await?)
     }
 
     pub async fn reload(&self) -> Result<()> {
-        self.proxy.reload().await.context("could not reload the user manager")
+        self.proxy().reload().await.context("could not reload the user manager")
     }
 
     /// Makes units start with the manager. The links that this makes are known to it only after another reload.
     pub async fn enable(&self, units: &[&str]) -> Result<()> {
-        self.proxy
+        self.proxy()
             .enable_unit_files(units, false, false)
             .await
             .with_context(|| format!("could not enable {}", quoted(units)))?;
@@ -105,7 +114,7 @@ impl Manager {
     }
 
     pub async fn disable(&self, units: &[&str]) -> Result<()> {
-        self.proxy
+        self.proxy()
             .disable_unit_files(units, false)
             .await
             .with_context(|| format!("could not disable {}", quoted(units)))?;
@@ -113,20 +122,20 @@ impl Manager {
     }
 
     pub async fn is_enabled(&self, unit: &str) -> bool {
-        self.proxy.get_unit_file_state(unit).await.is_ok_and(|state| state.starts_with("enabled"))
+        self.proxy().get_unit_file_state(unit).await.is_ok_and(|state| state.starts_with("enabled"))
     }
 
     /// Lets a unit be started again that failed too often.
     pub async fn reset_failed(&self, unit: &str) {
         // A unit that is not loaded has no failure to forget.
-        let _ = self.proxy.reset_failed_unit(unit).await;
+        let _ = self.proxy().reset_failed_unit(unit).await;
     }
 
     /// Asks for a change of several units at once and waits for the result of each job; the error of each unit that
     /// did not follow is beside its name.
     pub async fn change(&self, verb: Verb, units: &[String]) -> Result<Vec<(String, Result<()>)>> {
         self.subscribe().await?;
-        let mut removed = self.proxy.receive_job_removed().await?;
+        let mut removed = self.proxy().receive_job_removed().await?;
         let calls = units.iter().map(|unit| async move {
             let job = match verb {
                 Verb::Start => {
@@ -135,12 +144,12 @@ impl Manager {
                     if let Some(name) = unit.strip_suffix(".socket") {
                         self.reset_failed(&format!("{name}.service")).await;
                     }
-                    self.proxy.start_unit(unit, "replace").await
+                    self.proxy().start_unit(unit, "replace").await
                 }
-                Verb::Stop => self.proxy.stop_unit(unit, "replace").await,
+                Verb::Stop => self.proxy().stop_unit(unit, "replace").await,
                 Verb::Restart => {
                     self.reset_failed(unit).await;
-                    self.proxy.restart_unit(unit, "replace").await
+                    self.proxy().restart_unit(unit, "replace").await
                 }
             };
             (unit.clone(), job)
@@ -198,7 +207,7 @@ impl Manager {
 
     async fn subscribe(&self) -> Result<()> {
         // On the private socket every client is subscribed, and says so by an error.
-        match self.proxy.subscribe().await {
+        match self.proxy().subscribe().await {
             Err(error) if !error.to_string().contains("AlreadySubscribed") => {
                 tracing::debug!("could not subscribe to the manager's signals: {error}");
                 Ok(())
@@ -209,14 +218,14 @@ impl Manager {
 
     /// Names of loaded units that match one of the patterns.
     pub async fn loaded(&self, patterns: &[&str]) -> Result<Vec<String>> {
-        let units = self.proxy.list_units_by_patterns(&[], patterns).await.context("could not list the units")?;
+        let units = self.proxy().list_units_by_patterns(&[], patterns).await.context("could not list the units")?;
         Ok(units.into_iter().map(|unit| unit.0).collect())
     }
 
     /// State of the unit, loaded for the purpose if need be.
     pub async fn state(&self, unit: &str) -> Result<UnitState> {
-        let path = self.proxy.load_unit(unit).await.with_context(|| format!("could not load `{unit}`"))?;
-        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection).path(path).build().await?;
+        let path = self.proxy().load_unit(unit).await.with_context(|| format!("could not load `{unit}`"))?;
+        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection()).path(path).build().await?;
         // The empty name asks for the properties of all interfaces at once.
         let properties = proxy.get_all("").await.with_context(|| format!("could not read the state of `{unit}`"))?;
         let mut state = UnitState { name: unit.to_owned(), ..UnitState::default() };
@@ -230,8 +239,8 @@ impl Manager {
 
     /// Only `ActiveState` and the control group of the unit: what can be asked often.
     pub async fn pulse(&self, unit: &str) -> Result<(String, Option<String>)> {
-        let path = self.proxy.load_unit(unit).await?;
-        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection).path(path).build().await?;
+        let path = self.proxy().load_unit(unit).await?;
+        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection()).path(path).build().await?;
         let (active, group) = tokio::join!(
             proxy.get("org.freedesktop.systemd1.Unit", "ActiveState"),
             proxy.get("org.freedesktop.systemd1.Service", "ControlGroup")
@@ -248,10 +257,10 @@ impl Manager {
     /// Starts a unit that exists only for this run, and waits until its process runs.
     pub async fn start_transient(&self, name: &str, properties: &[(&str, Variant<'_>)]) -> Result<()> {
         self.subscribe().await?;
-        let mut removed = self.proxy.receive_job_removed().await?;
+        let mut removed = self.proxy().receive_job_removed().await?;
         let mut over = Vec::new();
         let job =
-            beside(&mut removed, &mut over, self.proxy.start_transient_unit(name, "fail", properties, &[])).await??;
+            beside(&mut removed, &mut over, self.proxy().start_transient_unit(name, "fail", properties, &[])).await??;
         let mut result = over.into_iter().find(|(over, _)| *over == job).map(|(_, result)| result);
         while result.is_none() {
             let (over, ended) = next_over(&mut removed).await?;
@@ -263,6 +272,34 @@ impl Manager {
             Some(other) => Err(self.why_not(name, other).await),
         }
     }
+}
+
+async fn dial(bus_address: Option<&str>, runtime_dir: &Path) -> Result<Connection> {
+    let mut causes = Vec::new();
+    let bus = runtime_dir.join("bus");
+    let address =
+        bus_address.map(str::to_owned).or_else(|| bus.exists().then(|| format!("unix:path={}", bus.display())));
+    if let Some(address) = address {
+        match connect_to(zbus::connection::Builder::address(address.as_str())).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => causes.push(format!("{address}: {error}")),
+        }
+    }
+    let private = runtime_dir.join("systemd/private");
+    if private.exists() {
+        let address = format!("unix:path={}", private.display());
+        match connect_to(zbus::connection::Builder::address(address.as_str()).p2p()).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => causes.push(format!("{address}: {error}")),
+        }
+    }
+    if causes.is_empty() {
+        causes.push(format!("neither `{}` nor `{}` exists", bus.display(), private.display()));
+    }
+    Err(anyhow!(causes.join("; "))).context(Fail::new("could not reach the systemd user manager").hint(
+        "log in by ssh or on the console (not by `su` or `sudo`), or let root run `loginctl enable-linger USER`; \
+             root can also run `cicdctl --user USER …`",
+    ))
 }
 
 /// A job that is over, and its result.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 mod contract;
+mod crash;
 mod doctor;
 mod fake;
 mod incremental;

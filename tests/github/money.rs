@@ -10,7 +10,7 @@ use crate::fake::REPO;
 use crate::review::{World, body, posted};
 
 /// A world whose engine costs what the lines of `script` say.
-async fn world(script: &[&str]) -> World {
+pub async fn world(script: &[&str]) -> World {
     let mut world = World::new().await;
     let dir = world.dir.path().join("engine");
     std::fs::create_dir_all(&dir).unwrap();
@@ -22,7 +22,7 @@ async fn world(script: &[&str]) -> World {
     world
 }
 
-fn budgets(world: &World) -> Vec<String> {
+pub fn budgets(world: &World) -> Vec<String> {
     let text = std::fs::read_to_string(world.dir.path().join("engine/calls")).unwrap_or_default();
     text.lines().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect()
 }

@@ -26,6 +26,8 @@ pub struct World {
     pub config: Config,
     pub key: Option<PathBuf>,
     pub store: Option<Store>,
+    /// How often the job was put off.
+    pub turn: u32,
 }
 
 impl World {
@@ -34,7 +36,7 @@ impl World {
         let fake = Fake::start().await;
         let token = Token::new(TOKEN).unwrap();
         let github = GitHub::new(fake.api().parse().unwrap(), REPO.into(), token).unwrap().with_pace(Duration::ZERO);
-        let world = World { dir, fake, github, config: Config::default(), key: None, store: None };
+        let world = World { dir, fake, github, config: Config::default(), key: None, store: None, turn: 0 };
         let bare = world.bare();
         std::fs::create_dir_all(&bare).unwrap();
         world.git(&bare, &["init", "-q", "--bare", "-b", "main", "."]);
@@ -90,7 +92,14 @@ impl World {
     }
 
     pub async fn review(&self, request: ReviewRequest) -> Review {
-        self.review_as("01JTEST", request).await
+        let review = self.review_as("01JTEST", request).await;
+        self.ended("01JTEST").await;
+        review
+    }
+
+    /// Does what is done once the end of a job is written down.
+    pub async fn ended(&self, job: &str) {
+        review::remove(&self.path("workspace"), job).await;
     }
 
     /// A job that the store knows, from its acceptance to its end.
@@ -101,9 +110,11 @@ impl World {
         let job = store.claim(None).await.unwrap().unwrap();
         let review = self.review_as(&job.id, job.request).await;
         store.finish(&job.id, review.clone()).await.unwrap();
+        self.ended(&job.id).await;
         review
     }
 
+    /// Without [`World::ended`] it is as if the process had been killed before it wrote the end down.
     pub async fn review_as(&self, job: &str, request: ReviewRequest) -> Review {
         let (_keep, mut wish) = tokio::sync::watch::channel(Wish::GoOn);
         let place = |name: &str| self.dir.path().join(name);
@@ -123,6 +134,7 @@ impl World {
             forge: Some(&self.github as &dyn Forge),
             repo: None,
             store: self.store.as_ref(),
+            turn: self.turn,
         };
         review::run(job, &request, &setting, &mut wish, &mut |_| {}).await.unwrap()
     }

@@ -47,7 +47,7 @@ impl Process {
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
         let store = place.store();
-        store.recover(Some(name())).await.unwrap();
+        store.recover(Some(name()), vec![]).await.unwrap();
         let shared = Shared::new(host, Scope::Agent(name()), store, Cage::Child { because: "a test".into() });
         let (stop, told) = oneshot::channel::<()>();
         let (kill, mut killed) = watch::channel(false);

@@ -2,12 +2,14 @@
 
 use anyhow::{Result, bail};
 
+use crate::cage;
 use crate::cli::Changing;
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
+use crate::review;
 use crate::store::Store;
 use crate::systemd::Verb;
 
@@ -49,12 +51,18 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         manager.change_one(Verb::Stop, &name.service()).await?;
         manager.reset_failed(&name.service()).await;
         manager.disable(&[&name.service(), &name.socket()]).await?;
+        // Engines go on without their agent.
+        for job in review::engines(&host.paths.workspace(Some(name)))? {
+            manager.change_one(Verb::Stop, &cage::unit_name(&job)).await?;
+            manager.reset_failed(&cage::unit_name(&job)).await;
+        }
         files::remove_tree(&host.paths.agent_state(name))?;
     }
     if host.paths.store().exists() {
         let store = Store::open(&host.paths.store())?;
         for agent in &chosen {
             store.forget_watches(&agent.name).await?;
+            store.end_all(&agent.name, "its agent was removed").await?;
         }
     }
     converge::apply(host, &plan, &mut manifest, &manager).await?;
