@@ -274,3 +274,74 @@ impl Collector<'_> {
 async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.context("a step of the collection panicked")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Size;
+
+    fn paths(dir: &std::path::Path) -> Paths {
+        Paths {
+            home: dir.into(),
+            config_dir: dir.join("config"),
+            config_home: dir.into(),
+            state_dir: dir.join("state"),
+            cache_dir: dir.join("cache"),
+            runtime_dir: dir.join("run"),
+        }
+    }
+
+    fn age(path: &std::path::Path, days: u64) {
+        let time = SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+        std::fs::File::open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_mirrors_that_were_not_used_for_the_longest_time_go_and_a_dry_run_touches_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = paths(dir.path());
+        let cage = Cage::Child { because: "this is a test".into() };
+        for (name, days) in [("old", 9), ("older", 10), ("new", 1)] {
+            let mirror = paths.cache_dir.join(format!("mirrors/{name}.git"));
+            files::make_dir(&mirror, 0o700).unwrap();
+            std::fs::write(mirror.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+            std::fs::write(mirror.join("pack"), vec![1; 1_000_000]).unwrap();
+            std::fs::write(mirror.join("cicdctl.used"), "").unwrap();
+            age(&mirror.join("cicdctl.used"), days);
+        }
+        for (schema, days) in [(3, 200), (4, 100), (5, 90)] {
+            let copy = paths.state_dir.join(format!("store.db.bak-schema{schema}"));
+            files::make_dir(&paths.state_dir, 0o700).unwrap();
+            std::fs::write(&copy, vec![1; 10_000]).unwrap();
+            age(&copy, days);
+        }
+        let mut config = Config::default();
+        config.disk.cache_max = Size(1_500_000);
+        config.disk.min_free = Size(0);
+        let names = |dir: PathBuf| files::names(&dir).unwrap().join(" ");
+        let collect = async |dry_run| collect(&paths, &config, &cage, dry_run).await.unwrap().unwrap();
+        let would = collect(true).await;
+        assert_eq!(names(paths.cache_dir.join("mirrors")), "new.git old.git older.git");
+        let done = collect(false).await;
+        assert_eq!((would.taken, &would.problems), (done.taken.clone(), &done.problems));
+        let kinds: Vec<_> = done.taken.iter().map(|taken| (taken.kind, taken.items)).collect();
+        assert_eq!(kinds, [("mirrors", 2), ("backups", 2)]);
+        assert!((2_000_000..2_200_000).contains(&done.taken[0].bytes), "{done:?}");
+        assert_eq!(names(paths.cache_dir.join("mirrors")), "new.git");
+        assert_eq!(done.sizes.mirrors.len(), 1);
+        // The newest copy stays, however old it is.
+        assert_eq!(names(paths.state_dir.clone()), "disk.json store.db.bak-schema5");
+        assert_eq!(measure::remembered(&paths), Some(done.sizes));
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = paths(dir.path());
+        files::make_dir(&paths.state_dir, 0o700).unwrap();
+        let lock = std::fs::File::open(&paths.state_dir).unwrap();
+        lock.lock().unwrap();
+        let cage = Cage::Child { because: "this is a test".into() };
+        assert!(collect(&paths, &Config::default(), &cage, false).await.unwrap().is_none());
+    }
+}

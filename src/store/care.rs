@@ -243,3 +243,258 @@ pub(super) fn named(error: anyhow::Error, store: &Path) -> anyhow::Error {
     }
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{JobState, ReviewRequest};
+    use crate::review::{Outcome, Receipt, Review};
+    use crate::store::queue::Ask;
+    use crate::store::{Key, Watch, now_ms};
+
+    const DAY: i64 = 24 * 3_600_000;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store.db")).unwrap();
+        (dir, store)
+    }
+
+    /// A job of a pull request that ended so many days ago; with its review it takes some 20 kB.
+    async fn ended(store: &Store, pull: u64, days: i64) -> String {
+        let request = ReviewRequest { pr: Some(pull), ..Default::default() };
+        let pull = Some(format!("acme/shop#{pull}"));
+        let id = store.accept(Ask { request, pull, ..Ask::default() }).await.unwrap().job.id;
+        store.claim(None).await.unwrap().unwrap();
+        let review = Review {
+            job: id.clone(),
+            project: "p".into(),
+            subject: "s".into(),
+            outcome: Outcome::Reviewed,
+            reason: None,
+            summary: Some("x".repeat(20_000)),
+            findings: Vec::new(),
+            receipt: Receipt::default(),
+            retry_at_ms: None,
+            unpublished: None,
+        };
+        store.finish(&id, review).await.unwrap();
+        aged(store, &id, days).await;
+        id
+    }
+
+    async fn aged(store: &Store, id: &str, days: i64) {
+        let (id, at) = (id.to_owned(), now_ms() - days * DAY);
+        store
+            .run(move |connection| {
+                Ok(connection.execute(
+                    "UPDATE jobs SET created_ms = ?2, ended_ms = iif(state = 'ended', ?2, NULL) WHERE id = ?1",
+                    params![id, at],
+                )?)
+            })
+            .await
+            .unwrap();
+    }
+
+    async fn left(store: &Store) -> Vec<String> {
+        let mut ids: Vec<String> = store.jobs(None, 1000).await.unwrap().into_iter().map(|job| job.id).collect();
+        ids.sort();
+        ids
+    }
+
+    async fn one_number(store: &Store, sql: &'static str) -> u64 {
+        store.run(move |connection| Ok(connection.query_row(sql, [], |row| row.get(0))?)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn old_jobs_are_forgotten_with_their_events_and_are_still_counted() {
+        let (_dir, store) = store();
+        let mut old = Vec::new();
+        for pull in 1..=250 {
+            old.push(ended(&store, pull, 91).await);
+        }
+        let young = ended(&store, 300, 89).await;
+        let request = ReviewRequest { pr: Some(301), ..Default::default() };
+        let open = store.accept(Ask { request, ..Ask::default() }).await.unwrap().job.id;
+        aged(&store, &open, 400).await;
+        let would = store.prune(now_ms(), 90 * DAY, true).await.unwrap();
+        assert_eq!((would.jobs, left(&store).await.len()), (250, 252));
+        let pruned = store.prune(now_ms(), 90 * DAY, false).await.unwrap();
+        assert_eq!(pruned, would);
+        assert!(pruned.bytes > 250 * 20_000 && pruned.events == 750, "{pruned:?}");
+        assert_eq!(left(&store).await, [young, open.clone()]);
+        assert_eq!(one_number(&store, "SELECT count(*) FROM events").await, 4);
+        assert_eq!(store.outcomes().await.unwrap(), [(Outcome::Reviewed, 251)]);
+        assert_eq!(store.prune(now_ms(), 90 * DAY, false).await.unwrap(), Pruned::default());
+        assert_eq!(store.job(&open).await.unwrap().unwrap().state, JobState::Queued);
+    }
+
+    #[tokio::test]
+    async fn what_the_next_review_builds_on_stays_however_old_it_is() {
+        let (_dir, store) = store();
+        let (first, newest) = (ended(&store, 1, 300).await, ended(&store, 1, 200).await);
+        let closed = ended(&store, 2, 200).await;
+        let named = ended(&store, 3, 200).await;
+        let gone = ended(&store, 4, 200).await;
+        ended(&store, 5, 0).await;
+        let watch = Watch::new("shop".parse().unwrap(), "acme/shop");
+        let key = |open| Key { head: "h".into(), base: "main".into(), draft: false, labels: vec![], open };
+        let rows =
+            [(1u64, serde_json::to_string(&key(true)).unwrap()), (2, serde_json::to_string(&key(false)).unwrap())];
+        let last = format!("{{\"job\":\"{named}\"}}");
+        store
+            .run(move |connection| {
+                for (number, key) in rows {
+                    connection.execute(
+                        "INSERT INTO watched VALUES ('shop', 'acme/shop', ?1, ?2, 0, 0, 0, 0)",
+                        params![number, key],
+                    )?;
+                }
+                for (fingerprint, state, last) in [("a", "open", last), ("b", "fixed", String::from("{\"job\":\"x\"}"))] {
+                    connection.execute(
+                        "INSERT INTO findings VALUES ('p', 0, ?1, ?1, ?2, '{}', '[]', 'rules', '{}', ?3, NULL, NULL, 0, 0)",
+                        params![fingerprint, state, last],
+                    )?;
+                }
+                Ok(())
+            })
+            .await
+            .unwrap();
+        assert_eq!(store.watched(&watch).await.unwrap().len(), 2);
+        store.prune(now_ms(), 90 * DAY, false).await.unwrap();
+        let left = left(&store).await;
+        assert!(left.contains(&newest) && left.contains(&named), "{left:?}");
+        assert!(!left.contains(&first) && !left.contains(&closed) && !left.contains(&gone), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_years_ahead_makes_nothing_old() {
+        let (_dir, store) = store();
+        let id = ended(&store, 1, 10).await;
+        assert_eq!(store.prune(now_ms() + 5000 * DAY, 90 * DAY, false).await.unwrap(), Pruned::default());
+        assert_eq!(left(&store).await, [id]);
+    }
+
+    #[tokio::test]
+    async fn the_file_becomes_smaller_and_its_log_is_cut() {
+        let (dir, store) = store();
+        let size = |end: &str| std::fs::metadata(dir.path().join(format!("store.db{end}"))).unwrap().len();
+        for pull in 1..=300 {
+            ended(&store, pull, 100).await;
+        }
+        ended(&store, 301, 0).await;
+        assert!(store.checkpoint().await.unwrap());
+        let before = size("");
+        assert!(before > 6_000_000 && size("-wal") == 0);
+        store.prune(now_ms(), 90 * DAY, false).await.unwrap();
+        store.compact(u64::MAX).await.unwrap();
+        assert!(store.checkpoint().await.unwrap());
+        assert!(size("") < before / 10, "{} of {before}", size(""));
+        store.check_whole().await.unwrap();
+        // What one burst has left in the log is cut when it is written back by itself, too.
+        store
+            .run(|connection| {
+                connection.execute_batch(
+                    "PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(30000000));
+                     PRAGMA wal_autocheckpoint = 1000; INSERT INTO t VALUES (1); INSERT INTO t VALUES (2);",
+                )?;
+                Ok(())
+            })
+            .await
+            .unwrap();
+        assert!(size("-wal") <= WAL_KEPT, "{}", size("-wal"));
+    }
+
+    #[tokio::test]
+    async fn a_store_of_an_earlier_version_becomes_smaller_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(include_str!("../../tests/fixtures/store/schema-1.sql")).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA user_version = 1; CREATE TABLE ballast (x); INSERT INTO ballast VALUES (zeroblob(9000000));",
+            )
+            .unwrap();
+        drop(connection);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(one_number(&store, "PRAGMA auto_vacuum").await, 0);
+        store.run(|connection| Ok(connection.execute_batch("DROP TABLE ballast")?)).await.unwrap();
+        store.checkpoint().await.unwrap();
+        store.compact(1_000_000).await.unwrap();
+        assert_eq!(one_number(&store, "PRAGMA auto_vacuum").await, 0, "there is no room for it");
+        store.compact(u64::MAX).await.unwrap();
+        assert!(store.checkpoint().await.unwrap());
+        assert_eq!(one_number(&store, "PRAGMA auto_vacuum").await, 2);
+        assert!(std::fs::metadata(&path).unwrap().len() < 500_000);
+    }
+
+    #[test]
+    fn before_a_migration_the_store_is_copied_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(include_str!("../../tests/fixtures/store/schema-1.sql")).unwrap();
+        old.execute_batch(
+            "PRAGMA journal_mode = wal; PRAGMA user_version = 1;
+             INSERT INTO jobs (id, state, request, created_ms) VALUES ('01J', 'queued', '{\"pr\":42}', 1);",
+        )
+        .unwrap();
+        // Somebody still has it open, and what is committed is in its log.
+        drop(Store::open(&path).unwrap());
+        assert_eq!(backups(&path).unwrap(), [dir.path().join("store.db.bak-schema1")]);
+        let copy = Connection::open(&backups(&path).unwrap()[0]).unwrap();
+        let version: u32 = copy.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        let job: String = copy.query_row("SELECT id FROM jobs", [], |row| row.get(0)).unwrap();
+        assert_eq!((version, job.as_str()), (1, "01J"));
+        // A new store, and one that is up to date, need none.
+        drop(Store::open(&path).unwrap());
+        drop(Store::open(&dir.path().join("new.db")).unwrap());
+        assert_eq!(backups(&path).unwrap().len(), 1);
+        assert!(files::names(dir.path()).unwrap().iter().all(|name| !name.starts_with(files::TEMPORARY)));
+    }
+
+    #[test]
+    fn without_room_for_the_copy_nothing_is_migrated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(include_str!("../../tests/fixtures/store/schema-1.sql")).unwrap();
+        old.execute_batch("PRAGMA user_version = 1").unwrap();
+        // A directory with something in it cannot be replaced.
+        std::fs::create_dir_all(backup_path(&path, 1).join("x")).unwrap();
+        let error = Store::open(&path).err().unwrap();
+        assert!(format!("{error:#}").contains("could not copy the store"), "{error:#}");
+        let version: u32 = old.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, 1);
+    }
+
+    #[tokio::test]
+    async fn damage_is_named_with_its_remedy_and_exits_with_78() {
+        let (dir, store) = store();
+        for pull in 1..=50 {
+            ended(&store, pull, 0).await;
+        }
+        store.checkpoint().await.unwrap();
+        let path = dir.path().join("store.db");
+        let copy = dir.path().join("copy.db");
+        let mut bytes = std::fs::read(&path).unwrap();
+        for byte in &mut bytes[8192..400_000] {
+            *byte = byte.wrapping_add(99);
+        }
+        std::fs::write(&copy, &bytes).unwrap();
+        // What is damaged in its midst can be opened, and is found by looking.
+        let error = match Store::open(&copy) {
+            Ok(store) => store.check().await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert!(format!("{error:#}").contains("is damaged"), "{error:#}");
+        assert_eq!(crate::error::exit_of(&error), Exit::Configuration);
+        // What is no database at all is found at once.
+        std::fs::write(&copy, vec![7; 100_000]).unwrap();
+        let error = Store::open(&copy).err().unwrap();
+        assert!(is_damage(&error) && format!("{error:#}").contains("is damaged"), "{error:#}");
+        assert!(crate::review::reason(&error).contains("move it away"), "{error:#}");
+        assert_eq!(std::fs::read(&copy).unwrap(), vec![7; 100_000], "nothing was written over it");
+    }
+}

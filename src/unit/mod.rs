@@ -224,6 +224,20 @@ WantedBy=default.target
     }
 
     #[test]
+    fn gc_has_a_timer_as_often_as_the_configuration_says_and_the_lowest_priority() {
+        let mut config = Config::default();
+        let all = files(&config, &[], &places()).unwrap();
+        assert!(text(&all, "cicd-gc.timer").contains("\nOnCalendar=daily\n"));
+        let service = text(&all, "cicd-gc.service");
+        for line in ["Type=oneshot", "Nice=19", "IOSchedulingClass=idle", "PrivateUsers=yes", "ProtectHome=read-only"] {
+            assert!(service.contains(&format!("\n{line}\n")), "{line}: {service}");
+        }
+        assert!(service.contains("cicdctl\" gc --yes\n"), "{service}");
+        config.disk.gc = config::Every::Off;
+        assert!(files(&config, &[], &places()).unwrap().iter().all(|file| !file.path.to_string_lossy().contains("gc")));
+    }
+
+    #[test]
     fn the_agent_template_gets_its_instance_and_its_paths_are_writable() {
         let files = files(&Config::default(), &[], &places()).unwrap();
         let text = text(&files, "cicd-agent@.service");
