@@ -20,7 +20,7 @@ use crate::ui::{self, ColorChoice, Ui};
 #[derive(Debug, Parser)]
 #[command(
     name = "cicdctl",
-    version,
+    version = crate::version(),
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
@@ -72,6 +72,7 @@ pub struct Changing {
 pub enum Command {
     Init(command::init::Args),
     Apply(command::apply::Args),
+    Upgrade(command::upgrade::Args),
     Uninstall(command::uninstall::Args),
     #[command(subcommand)]
     Agent(command::agent::Command),
@@ -85,6 +86,8 @@ pub enum Command {
     Cost(command::cost::Args),
     Doctor(command::doctor::Args),
     Gc(command::gc::Args),
+    #[command(subcommand)]
+    Engine(command::engine::Command),
     #[command(subcommand)]
     Skill(command::skill::Command),
     #[command(subcommand)]
@@ -105,7 +108,10 @@ impl Command {
             Command::Apply(args) => args.changing.yes,
             Command::Uninstall(args) => args.changing.yes,
             Command::Gc(args) => args.changing.yes,
+            Command::Upgrade(args) => args.changing.yes,
             Command::Agent(command) => command.yes(),
+            Command::Engine(command) => command.yes(),
+            Command::Doctor(args) => args.yes,
             _ => false,
         };
         (yes, matches!(self, Command::Run(_)))
@@ -174,6 +180,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
     match command {
         Command::Init(args) => command::init::run(args, &host).await,
         Command::Apply(args) => command::apply::run(args, &host).await,
+        Command::Upgrade(args) => command::upgrade::run(args, &host).await,
         Command::Uninstall(args) => command::uninstall::run(args, &host).await,
         Command::Agent(command) => command::agent::run(command, &host).await,
         Command::Status(args) => command::status::run(args, &host).await,
@@ -184,9 +191,10 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Cost(args) => command::cost::run(args, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
         Command::Gc(args) => command::gc::run(args, &host).await,
+        Command::Engine(command) => command::engine::run(command, &host).await,
         Command::Skill(command) => command::skill::run(command, &host),
         Command::Workflow(command) => command::workflow::run(command, &host),
-        Command::Secret(command) => command::secret::run(command, &host),
+        Command::Secret(command) => command::secret::run(command, &host).await,
         Command::Run(command) => command::run::run(command, host).await,
         Command::Generate(args) => command::generate::run(&args),
     }

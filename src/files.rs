@@ -10,8 +10,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::error::Fail;
 
-/// How the names of temporary files begin.
+/// How the names of temporary files begin; the number of the process that writes follows.
 pub const TEMPORARY: &str = ".cicdctl-";
+
+/// Longest file that is read to be compared with another; a unit file has some kilobytes.
+const MAX_COMPARED: u64 = 4 << 20;
 
 /// The text of a file, `None` where there is none.
 pub fn read(path: &Path) -> Result<Option<String>> {
@@ -30,6 +33,29 @@ pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<()> {
 
 /// The same for what is better not held in memory.
 pub fn write_with(path: &Path, mode: u32, fill: impl FnOnce(&mut fs::File) -> Result<()>) -> Result<()> {
+    put(path, mode, fill, Before::Whatever)
+}
+
+/// Writes a file that is not there yet: what somebody else puts there meanwhile is not overwritten.
+pub fn create(path: &Path, text: &[u8], mode: u32) -> Result<()> {
+    put(path, mode, |file| Ok(file.write_all(text)?), Before::Nothing)
+}
+
+/// Writes a file in the place of one with the text `old`: what somebody else has made of it meanwhile is not
+/// overwritten.
+pub fn replace(path: &Path, old: &str, text: &[u8], mode: u32) -> Result<()> {
+    put(path, mode, |file| Ok(file.write_all(text)?), Before::Text(old))
+}
+
+/// What a file must be for another to take its place.
+enum Before<'a> {
+    /// Any regular file, or none.
+    Whatever,
+    Nothing,
+    Text(&'a str),
+}
+
+fn put(path: &Path, mode: u32, fill: impl FnOnce(&mut fs::File) -> Result<()>, before: Before<'_>) -> Result<()> {
     let write = || -> Result<()> {
         let dir = path.parent().context("the path has no directory")?;
         if let Ok(meta) = fs::symlink_metadata(path)
@@ -38,38 +64,183 @@ pub fn write_with(path: &Path, mode: u32, fill: impl FnOnce(&mut fs::File) -> Re
             bail!(Fail::new("it is there and no regular file").hint("move it away, then run the command again"));
         }
         let mut file = tempfile::Builder::new()
-            .prefix(TEMPORARY)
+            .prefix(&format!("{TEMPORARY}{}-", std::process::id()))
             .permissions(fs::Permissions::from_mode(mode))
             .tempfile_in(dir)?;
         fill(file.as_file_mut())?;
         // The builder's mode is subject to the umask.
         file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
+        match before {
+            Before::Nothing => match file.persist_noclobber(path) {
+                Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Err(meanwhile("made")),
+                done => done.map_err(|error| error.error)?,
+            },
+            // As late as can be: what is left is the time between two system calls.
+            Before::Text(old) if !is_still(path, old)? => return Err(meanwhile("changed")),
+            Before::Text(_) | Before::Whatever => file.persist(path).map_err(|error| error.error)?,
+        };
         sync_dir(dir)
     };
     write().with_context(|| format!("could not write `{}`", path.display()))
 }
 
-/// Removes what a [`write`] to a file of this directory left that was killed.
+/// Gives a file a second name, in place of what has it: a hard link, or a copy where the file system or its owner does not
+/// allow one.
+pub fn link_over(path: &Path, name: &Path) -> Result<()> {
+    let link = || -> Result<()> {
+        let dir = name.parent().context("the path has no directory")?;
+        let temporary = dir.join(format!("{TEMPORARY}{}-link", std::process::id()));
+        remove(&temporary)?;
+        match fs::hard_link(path, &temporary) {
+            Ok(()) => {
+                // Of two names of one file the rename does nothing, and leaves both.
+                fs::rename(&temporary, name)?;
+                remove(&temporary)?;
+                sync_dir(dir)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(error.into()),
+            Err(_) => {
+                let mut source = fs::File::open(path)?;
+                let mode = source.metadata()?.permissions().mode() & 0o777;
+                write_with(name, mode, |file| Ok(std::io::copy(&mut source, file).map(drop)?))
+            }
+        }
+    };
+    link().with_context(|| format!("could not keep `{}` as `{}`", path.display(), name.display()))
+}
+
+/// Moves a file over another of the same directory: at any moment there is the one or the other.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    let rename = || -> Result<()> {
+        fs::rename(from, to)?;
+        sync_dir(to.parent().context("the path has no directory")?)
+    };
+    rename().with_context(|| format!("could not put `{}` in the place of `{}`", from.display(), to.display()))
+}
+
+/// Removes a file with the text `old`, and not what somebody else has made of it meanwhile; one that is gone is as good.
+pub fn remove_if(path: &Path, old: &str) -> Result<()> {
+    let remove = || match look(path)? {
+        Some(found) if found.link.is_some() || found.text != old => Err(meanwhile("changed")),
+        Some(_) => Ok(or_gone(fs::remove_file(path))?),
+        None => Ok(()),
+    };
+    remove().with_context(|| format!("could not remove `{}`", path.display()))
+}
+
+fn is_still(path: &Path, old: &str) -> Result<bool> {
+    Ok(look(path)?.is_some_and(|found| found.link.is_none() && found.text == old))
+}
+
+fn meanwhile(what: &str) -> anyhow::Error {
+    Fail::new(format!("somebody else has {what} it meanwhile"))
+        .hint("it was left as it is; look at it, then run the command again")
+        .into()
+}
+
+/// A file that is to be compared with what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Bytes that are no UTF-8 are replaced. Empty for what is no file, or too large to be one of ours.
+    pub text: String,
+    /// Where it leads, if it is a symlink.
+    pub link: Option<PathBuf>,
+}
+
+/// Looks at whatever is at `path`, without waiting for a FIFO.
+pub fn look(path: &Path) -> Result<Option<Found>> {
+    use rustix::fs::{Mode, OFlags};
+    let look = || -> Result<Option<Found>> {
+        let meta = match fs::symlink_metadata(path) {
+            Ok(meta) => meta,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let link = if meta.is_symlink() { Some(fs::read_link(path)?) } else { None };
+        let mut text = Vec::new();
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        match rustix::fs::open(path, flags, Mode::empty()).map(fs::File::from) {
+            Ok(file) if file.metadata()?.is_file() && file.metadata()?.len() <= MAX_COMPARED => {
+                file.take(MAX_COMPARED).read_to_end(&mut text)?;
+            }
+            Ok(_) => {}
+            // A link that leads nowhere, or where we may not look, is still a link; a socket cannot be opened.
+            Err(_) if link.is_some() || !meta.is_file() => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Some(Found { text: String::from_utf8_lossy(&text).into_owned(), link }))
+    };
+    look().with_context(|| format!("could not read `{}`", path.display()))
+}
+
+/// Removes what a [`write`] to a file of this directory left that was killed, unless a process of that number lives.
+pub fn remove_abandoned(dir: &Path) -> Result<()> {
+    let alive = |pid: &str| Path::new("/proc").join(pid).exists();
+    temporary(dir, |writer| writer.is_none_or(|pid| !alive(pid)))
+}
+
+/// The same where nobody else writes now: a number says nothing once another process has got it.
 pub fn remove_temporary(dir: &Path) -> Result<()> {
+    temporary(dir, |_| true)
+}
+
+fn temporary(dir: &Path, is_left: impl Fn(Option<&str>) -> bool) -> Result<()> {
     for name in names(dir)? {
+        let Some(rest) = name.strip_prefix(TEMPORARY) else { continue };
+        let writer = rest.split_once('-').map(|(pid, _)| pid).filter(|pid| pid.parse::<u32>().is_ok());
         let path = dir.join(&name);
-        if name.starts_with(TEMPORARY) && path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+        if is_left(writer) && path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
             remove(&path)?;
         }
     }
     Ok(())
 }
 
-/// Such files that are older than `age`: of a younger one the write may be under way.
-pub fn temporary(dir: &Path, age: std::time::Duration) -> Result<Vec<PathBuf>> {
-    let is_left = |path: &PathBuf| {
-        let about = path.symlink_metadata().ok().filter(fs::Metadata::is_file);
-        about.is_some_and(|about| about.modified().is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed > age)))
+/// What has a name that begins so and is older than `age`: of what is younger the work may be under way.
+pub fn stale(dir: &Path, prefix: &str, age: std::time::Duration) -> Result<Vec<PathBuf>> {
+    let is_old = |path: &PathBuf| {
+        let time = path.symlink_metadata().and_then(|about| about.modified());
+        time.is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed > age))
     };
-    let names = names(dir)?.into_iter().filter(|name| name.starts_with(TEMPORARY));
-    Ok(names.map(|name| dir.join(name)).filter(is_left).collect())
+    let names = names(dir)?.into_iter().filter(|name| name.starts_with(prefix));
+    Ok(names.map(|name| dir.join(name)).filter(is_old).collect())
+}
+
+/// That `dir`, or the nearest directory above it that exists, is the user's, wherever symlinks lead.
+pub fn check_owner(dir: &Path, uid: u32) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    for above in dir.ancestors() {
+        match fs::metadata(above) {
+            Ok(meta) if meta.uid() == uid => return Ok(()),
+            Ok(meta) => {
+                let real = fs::canonicalize(above).unwrap_or_else(|_| above.to_path_buf());
+                let what = if real == above {
+                    format!("`{}`", above.display())
+                } else {
+                    format!("`{}` leads to `{}`, which", above.display(), real.display())
+                };
+                bail!(
+                    Fail::new(format!(
+                        "nothing is written into `{}`: {what} belongs to another user (uid {})",
+                        dir.display(),
+                        meta.uid()
+                    ))
+                    .hint("let it be a directory of yours, then run the command again")
+                );
+            }
+            Err(_) if fs::symlink_metadata(above).is_ok_and(|meta| meta.is_symlink()) => bail!(
+                Fail::new(format!(
+                    "nothing is written into `{}`: `{}` is a symlink that leads nowhere",
+                    dir.display(),
+                    above.display()
+                ))
+                .hint("remove it, or make the directory that it leads to")
+            ),
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Makes a directory and what is missing above it.
@@ -79,6 +250,18 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<()> {
         .mode(mode)
         .create(path)
         .with_context(|| format!("could not make the directory `{}`", path.display()))
+}
+
+/// The same for what must be there after a power cut, too: the names of what was made are on disk when this returns.
+pub fn make_dir_durably(path: &Path, mode: u32) -> Result<()> {
+    let missing = missing_dirs(path);
+    make_dir(path, mode)?;
+    for dir in missing.iter().filter_map(|dir| dir.parent()) {
+        // A relative path may begin with nothing.
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        sync_dir(dir).with_context(|| format!("could not sync the directory `{}`", dir.display()))?;
+    }
+    Ok(())
 }
 
 /// The directories that [`make_dir`] would make, outermost first.
@@ -248,6 +431,92 @@ mod tests {
         let error = write(&dir.path().join("link"), b"gone", 0o644).unwrap_err();
         assert!(format!("{error:#}").contains("no regular file"), "{error:#}");
         assert_eq!(read(&target).unwrap().as_deref(), Some("keep"));
+    }
+
+    #[test]
+    fn a_second_name_takes_the_place_of_what_had_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, name, new) = (dir.path().join("p"), dir.path().join("p.old"), dir.path().join("new"));
+        fs::write(&path, "one").unwrap();
+        fs::write(&name, "before").unwrap();
+        link_over(&path, &name).unwrap();
+        link_over(&path, &name).unwrap();
+        assert_eq!(read(&name).unwrap().as_deref(), Some("one"));
+        fs::write(&new, "two").unwrap();
+        rename(&new, &path).unwrap();
+        assert_eq!((read(&path).unwrap().as_deref(), read(&name).unwrap().as_deref()), (Some("two"), Some("one")));
+        assert_eq!(names(dir.path()).unwrap(), ["p", "p.old"]);
+    }
+
+    #[test]
+    fn what_somebody_else_has_made_meanwhile_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.service");
+        create(&path, b"one", 0o644).unwrap();
+        let error = create(&path, b"two", 0o644).unwrap_err();
+        assert!(format!("{error:#}").contains("somebody else has made it meanwhile"), "{error:#}");
+        replace(&path, "one", b"two", 0o644).unwrap();
+        for error in [replace(&path, "one", b"three", 0o644).unwrap_err(), remove_if(&path, "one").unwrap_err()] {
+            assert!(format!("{error:#}").contains("somebody else has changed it meanwhile"), "{error:#}");
+        }
+        assert_eq!(read(&path).unwrap().as_deref(), Some("two"));
+        // One that is gone must not come back by an update.
+        remove_if(&path, "two").unwrap();
+        assert!(replace(&path, "two", b"three", 0o644).is_err());
+        remove_if(&path, "two").unwrap();
+        // A link with the right text at its end is not the file.
+        fs::write(dir.path().join("target"), "two").unwrap();
+        std::os::unix::fs::symlink("target", &path).unwrap();
+        assert!(replace(&path, "two", b"three", 0o644).is_err() && remove_if(&path, "two").is_err());
+        assert!(create(&path, b"three", 0o644).is_err());
+        assert_eq!(read(&dir.path().join("target")).unwrap().as_deref(), Some("two"));
+        assert_eq!(names(dir.path()).unwrap(), ["target", "x.service"], "no temporary file is left");
+    }
+
+    #[test]
+    fn whatever_is_there_is_looked_at_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let found = |name: &str| look(&path(name)).unwrap();
+        assert_eq!(found("none"), None);
+        fs::write(path("latin"), b"# gr\xfcn\n").unwrap();
+        assert_eq!(found("latin").unwrap().text, "# gr\u{fffd}n\n");
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
+        assert_eq!(found("fifo"), Some(Found { text: String::new(), link: None }));
+        for (name, target) in [("null", "/dev/null"), ("nowhere", "/nonexistent/x"), ("loop", "loop"), ("pipe", "fifo")]
+        {
+            std::os::unix::fs::symlink(target, path(name)).unwrap();
+            assert_eq!(found(name), Some(Found { text: String::new(), link: Some(target.into()) }));
+        }
+        fs::File::create(path("large")).unwrap().set_len(MAX_COMPARED + 1).unwrap();
+        assert_eq!(found("large").unwrap().text, "");
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_swept_and_what_a_living_one_writes_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        // No process has the number 0.
+        let (dead, living) = (".cicdctl-0-abc".to_owned(), format!(".cicdctl-{}-abc", std::process::id()));
+        for name in [&dead, &living, ".cicdctl-Ab12cd", ".cicdctlrc"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        remove_abandoned(dir.path()).unwrap();
+        assert_eq!(names(dir.path()).unwrap(), [living.as_str(), ".cicdctlrc"]);
+        remove_temporary(dir.path()).unwrap();
+        assert_eq!(names(dir.path()).unwrap(), [".cicdctlrc"]);
+    }
+
+    #[test]
+    fn directories_of_others_are_told_however_they_are_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        let uid = rustix::process::getuid().as_raw();
+        check_owner(&dir.path().join("a/b/c"), uid).unwrap();
+        std::os::unix::fs::symlink("/usr", dir.path().join("link")).unwrap();
+        let error = check_owner(&dir.path().join("link/systemd"), 4_294_967_000).unwrap_err().to_string();
+        assert!(error.contains("belongs to another user (uid 0)"), "{error}");
+        std::os::unix::fs::symlink("/nonexistent/x", dir.path().join("nowhere")).unwrap();
+        let error = check_owner(&dir.path().join("nowhere/a"), uid).unwrap_err().to_string();
+        assert!(error.contains("is a symlink that leads nowhere"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,30 @@ use anyhow::Context;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// Longest glob, in bytes, and how deep its braces may lie in each other. Who compiles a glob goes down a level of the
+/// stack for each, and a repository may write globs.
+const MAX_GLOB: usize = 1000;
+const MAX_DEPTH: usize = 16;
+
+/// Whether a text is small enough to be looked at as a glob.
+pub fn check_size(text: &str) -> Result<(), String> {
+    if text.len() > MAX_GLOB {
+        return Err(format!("a glob has at most {MAX_GLOB} bytes, and this one has {}", text.len()));
+    }
+    let depths = text.chars().scan(0usize, |depth, c| {
+        match c {
+            '{' => *depth += 1,
+            '}' => *depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        Some(*depth)
+    });
+    if depths.max() > Some(MAX_DEPTH) {
+        return Err(format!("its braces lie in each other more than {MAX_DEPTH} deep"));
+    }
+    Ok(())
+}
+
 /// The text of a glob that can be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -19,6 +43,7 @@ impl FromStr for Glob {
         if text.is_empty() {
             return Err("a glob of no letters matches nothing".into());
         }
+        check_size(text)?;
         match globset::Glob::new(text) {
             Ok(_) => Ok(Glob(text.to_owned())),
             Err(error) => Err(format!("`{text}` is no glob: {}", error.kind())),
@@ -78,8 +103,14 @@ impl Globs {
     fn compile(globs: &[impl AsRef<str>], pattern: impl Fn(&str) -> String) -> anyhow::Result<Globs> {
         let mut set = GlobSetBuilder::new();
         for written in globs.iter().map(AsRef::as_ref) {
+            let shown = || {
+                let begin: String = written.chars().take(60).collect();
+                let dots = if begin.len() < written.len() { "…" } else { "" };
+                format!("`{begin}{dots}` is no glob")
+            };
+            check_size(written).map_err(anyhow::Error::msg).with_context(shown)?;
             let glob = GlobBuilder::new(&pattern(written)).literal_separator(true).build();
-            set.add(glob.with_context(|| format!("`{written}` is no glob"))?);
+            set.add(glob.with_context(shown)?);
         }
         let written = globs.iter().map(|glob| glob.as_ref().to_owned()).collect();
         Ok(Globs { set: set.build().context("could not compile the globs")?, written })
@@ -130,5 +161,11 @@ mod tests {
         assert_eq!("a[".parse::<Glob>().unwrap_err(), "`a[` is no glob: unclosed character class; missing ']'");
         assert!("".parse::<Glob>().is_err());
         assert_eq!(Globs::of_paths(&["a["]).unwrap_err().to_string(), "`a[` is no glob");
+        let deep = "{".repeat(17);
+        assert!(deep.parse::<Glob>().unwrap_err().contains("more than 16 deep"));
+        assert!(format!("{:#}", Globs::of_paths(&[deep]).unwrap_err()).contains("more than 16 deep"));
+        let long = "a".repeat(1001);
+        assert!(long.parse::<Glob>().unwrap_err().contains("at most 1000 bytes"));
+        assert!(Globs::of_branches(&[long]).unwrap_err().to_string().len() < 100);
     }
 }

@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
 use crate::agent::AgentName;
 use crate::config::{self, Agent, Config, Source};
+use crate::engine::pin::Pins;
 use crate::error::Fail;
 use crate::files;
+use crate::secret::{self, Vault};
 use crate::skill::{self, Catalog, HostFile, Problem};
 use crate::systemd::Manager;
 use crate::ui::Ui;
@@ -46,6 +49,11 @@ impl Paths {
         self.config_dir.join("skills")
     }
 
+    /// Which programs may be engines, as `cicdctl engine pin` wrote it.
+    pub fn pins(&self) -> Pins {
+        Pins { file: self.config_dir.join("engines.lock"), digests: self.cache_dir.join("engine-digests.json") }
+    }
+
     pub fn credentials_dir(&self) -> PathBuf {
         self.config_dir.join("credentials")
     }
@@ -65,6 +73,11 @@ impl Paths {
     /// What `init` made and set, so that `uninstall` takes back just that.
     pub fn manifest(&self) -> PathBuf {
         self.state_dir.join("install.json")
+    }
+
+    /// An upgrade that has begun.
+    pub fn upgrade_note(&self) -> PathBuf {
+        self.state_dir.join("upgrade.json")
     }
 
     /// The manifest until its directory is there.
@@ -121,6 +134,7 @@ pub struct Host {
     pub program: PathBuf,
     environment: HashMap<String, String>,
     config_override: Option<PathBuf>,
+    secrets: Arc<secret::Memory>,
 }
 
 impl Host {
@@ -145,6 +159,7 @@ impl Host {
             uid,
             user: user.map_or_else(|| uid.to_string(), |user| user.name),
             program: std::env::current_exe().context("could not find this program's own file")?,
+            secrets: Arc::new(secret::Memory::new(|name| environment.get(name).map(String::as_str))),
             environment,
             config_override,
         })
@@ -152,6 +167,16 @@ impl Host {
 
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The user's secrets.
+    pub fn vault(&self) -> Vault {
+        Vault::new(self.paths.credentials_dir(), self.paths.environment_file(), self.secrets.clone())
+    }
+
+    /// What this process knows of them, for texts that must not have them in them.
+    pub fn secrets(&self) -> &Arc<secret::Memory> {
+        &self.secrets
     }
 
     pub async fn manager(&self) -> Result<Manager> {
@@ -281,7 +306,10 @@ impl Host {
                 environment.push((name.to_owned(), value.to_owned()));
             }
         }
+        let present = files::read(&self.paths.environment_file())?.unwrap_or_default();
+        let secrets = secret::environment::secrets(&present).into_iter();
         Ok(Places {
+            secrets: secrets.filter_map(|found| Some((found.name, found.value?))).collect(),
             program: self.program.clone(),
             unit_dir: self.paths.unit_dir(),
             environment_file: self.paths.environment_file(),
@@ -293,7 +321,11 @@ impl Host {
 
     /// An executable by name, on the caller's PATH and in the usual places of the user.
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
-        let path = self.variable("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin");
+        self.find_program_in(self.variable("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin"), name)
+    }
+
+    /// The same on another PATH, such as that of the units.
+    pub fn find_program_in(&self, path: &str, name: &str) -> Option<PathBuf> {
         let own = [".local/bin", ".claude/local", ".npm-global/bin"].map(|dir| self.paths.home.join(dir));
         std::env::split_paths(path).chain(own).map(|dir| dir.join(name)).find(|file| {
             use std::os::unix::fs::PermissionsExt;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Fail;
 use crate::files;
 use crate::host::Paths;
 
@@ -16,16 +17,27 @@ pub struct Manifest {
     pub directories: Vec<PathBuf>,
     /// Symlinks to this program.
     pub links: Vec<PathBuf>,
+    /// Programs that an upgrade has kept beside the installed one.
+    pub old_programs: Vec<PathBuf>,
+    /// Units that were not enabled before.
+    pub enabled: Vec<String>,
     /// We turned lingering on.
     pub linger: bool,
+    /// Files were, or are about to be, changed that the user manager has not read yet.
+    pub reload: bool,
+    /// Running units that go on with what their files said before.
+    pub restart: Vec<String>,
 }
 
 impl Manifest {
     pub fn load(path: &Path) -> Result<Option<Manifest>> {
         match files::read(path)? {
-            Some(text) => {
-                Ok(Some(serde_json::from_str(&text).with_context(|| format!("could not read `{}`", path.display()))?))
-            }
+            Some(text) => Ok(Some(serde_json::from_str(&text).with_context(|| {
+                Fail::new(format!("could not read `{}`", path.display())).hint(
+                    "remove it; `cicdctl init` begins a new one, which knows nothing of directories, link and \
+                           lingering that were made before",
+                )
+            })?)),
             None => Ok(None),
         }
     }
@@ -38,6 +50,17 @@ impl Manifest {
         }
     }
 
+    /// Saves the very first one, which notes the directory that it is to be in before that is made: who is killed
+    /// between the two finds the note in the runtime directory.
+    pub fn begin(&mut self, paths: &Paths) -> Result<()> {
+        if !paths.state_dir.exists() {
+            self.note_directory(&paths.state_dir);
+            files::write(&paths.first_note(), &serde_json::to_vec(self)?, 0o600)?;
+        }
+        self.save(&paths.manifest())?;
+        files::remove(&paths.first_note())
+    }
+
     /// Saves it, making its directory and noting that, too.
     pub fn save(&mut self, path: &Path) -> Result<()> {
         if let Some(dir) = path.parent() {
@@ -45,6 +68,20 @@ impl Manifest {
             files::make_dir(dir, 0o700)?;
         }
         files::write(path, &serde_json::to_vec_pretty(self)?, 0o600)
+    }
+
+    pub fn note_enabled(&mut self, units: &[impl AsRef<str>]) {
+        for unit in units.iter().map(AsRef::as_ref) {
+            if !self.enabled.iter().any(|noted| noted == unit) {
+                self.enabled.push(unit.to_owned());
+            }
+        }
+    }
+
+    pub fn note_link(&mut self, link: &Path) {
+        if !self.links.iter().any(|noted| noted == link) {
+            self.links.push(link.to_path_buf());
+        }
     }
 
     /// Notes what will have to be made for `dir` to exist.

@@ -12,8 +12,10 @@
 //!   remembered of earlier findings.
 //! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
+//! - [`probe`]: what limits and hardening of a unit are worth, tried from inside.
 //! - [`skill`]: what an engine is told to look for. Pure; [`host`] reads the files.
 //! - [`disk`]: room on the disk, what of it is ours, and what is given back (`cicdctl gc`, its timer, a full disk).
+//! - [`secret`]: keys and tokens: where they are kept, how they get to who needs them, and how they stay out of texts.
 //! - [`money`]: amounts, caps, and what an engine may be given.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
@@ -38,13 +40,21 @@ pub mod install;
 pub mod journal;
 pub mod money;
 pub mod plain;
+pub mod probe;
 pub mod quantity;
 pub mod report;
 pub mod review;
 pub mod runner;
+pub mod secret;
 pub mod skill;
 pub mod store;
 pub mod systemd;
 pub mod timer;
 pub mod ui;
 pub mod unit;
+
+/// The version of this program. Each copy of it in the machine code would be one that does not change with the others where
+/// the tests make another version of a built program.
+pub fn version() -> &'static str {
+    std::hint::black_box(env!("CARGO_PKG_VERSION"))
+}

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::config::Config;
+use crate::converge;
 use crate::files;
 use crate::host::Host;
+use crate::install::Manifest;
 use crate::systemd::{Manager, Verb};
 use crate::unit::plan::{Action, Plan};
 use crate::unit::{GC_SERVICE, GC_TIMER};
@@ -39,8 +41,9 @@ pub async fn is_due(manager: &Manager, config: &Config) -> bool {
     }
 }
 
-pub async fn start(manager: &Manager) -> Result<()> {
-    manager.enable(&[GC_TIMER]).await?;
+pub async fn start(host: &Host, manifest: &mut Manifest, manager: &Manager) -> Result<()> {
+    manifest.note_directory(&stamp_dir(host));
+    converge::enable(host, manifest, manager, &[GC_TIMER]).await?;
     manager.change_one(Verb::Start, GC_TIMER).await
 }
 

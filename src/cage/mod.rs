@@ -4,9 +4,10 @@
 //! Both start `cicdctl run job --dir DIR`. The two sides talk through files below DIR, so that the cage needs nobody
 //! at its side: `input.json` goes in; `out/events.jsonl` and at last `out/result.json` come out.
 
+mod first;
 mod inside;
 mod quota;
-mod sandbox;
+pub mod sandbox;
 
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -22,12 +23,15 @@ use crate::engine::{Bundle, EngineError, EngineReport, EngineSpec, Progress};
 use crate::error::Exit;
 use crate::files;
 use crate::review::CageUsed;
+use crate::secret::Value;
+use crate::secret::handover::Handover;
 use crate::systemd::{Manager, UnitState, Verb};
 
+pub use first::run_first;
 pub use inside::run_inside;
 use quota::Quota;
 pub use quota::is_too_much;
-pub use sandbox::properties;
+use sandbox::{Around, properties};
 
 /// Name of the secret with the engine's key, and of the variable that holds it outside a cage.
 pub const API_KEY: (&str, &str) = ("anthropic-api-key", "ANTHROPIC_API_KEY");
@@ -37,6 +41,9 @@ const TOLD_TO_STOP: Exit = Exit::TryLater;
 
 /// So long systemd may give no answer.
 const UNREACHABLE: Duration = Duration::from_secs(60);
+
+/// Set where a child process finds the key on its standard input.
+pub const KEY_ON_STDIN: &str = "CICD_API_KEY_ON_STDIN";
 
 /// How long the cage may go on after the engine's own deadlines, for its clean-up.
 const GRACE: Duration = Duration::from_secs(30);
@@ -64,8 +71,8 @@ pub struct Order<'a> {
     pub dir: &'a Path,
     pub input: &'a Input,
     pub limits: &'a JobConfig,
-    /// File with the engine's key, if there is one.
-    pub api_key_file: Option<PathBuf>,
+    /// The engine's key, if there is one.
+    pub api_key: Option<Key>,
     /// The key is in the environment of the user manager (`environment.d`).
     pub api_key_in_environment: bool,
     /// Go on without a sandbox where none can be had.
@@ -74,10 +81,27 @@ pub struct Order<'a> {
     pub program: &'a Path,
 }
 
+/// The key of an engine, on its way into the cage.
+#[derive(Debug, Clone)]
+pub struct Key {
+    pub value: Value,
+    /// The file that it is kept in as it is, where it is.
+    pub file: Option<PathBuf>,
+}
+
 impl Order<'_> {
     /// Only the engine that talks to the API gets its key.
     fn needs_key(&self) -> bool {
         matches!(self.input.spec, EngineSpec::Claude(_))
+    }
+
+    fn key(&self) -> Option<&Key> {
+        self.api_key.as_ref().filter(|_| self.needs_key())
+    }
+
+    /// Where the manager reads the key when it sets up the cage: its file, or else a socket at which we hand it over.
+    fn key_source(&self) -> Option<PathBuf> {
+        self.key().map(|key| key.file.clone().unwrap_or_else(|| self.dir.join("key")))
     }
 }
 
@@ -95,8 +119,10 @@ pub enum Wish {
 /// How [`Cage::run`] came to its end.
 pub enum Finished {
     Ended(Box<End>),
-    /// Nobody wants the engine any more, and it is gone; or the runner stops, and a unit goes on without it.
+    /// Nobody wants the engine any more, and it is gone.
     Wish(Wish),
+    /// The runner stops, and the engine goes on without it, for the next one to find.
+    GoesOn,
     /// The cage was ended from outside, or systemd cannot be asked. That says nothing about the job.
     Lost(String),
 }
@@ -234,8 +260,7 @@ async fn in_unit(
                 manager.reset_failed(&unit).await;
                 return Ok(failed(cause, used, None));
             }
-            // It goes on, for the next process to find.
-            Watched::Wish(Wish::Release) => return Ok(Finished::Wish(Wish::Release)),
+            Watched::Wish(Wish::Release) => return Ok(Finished::GoesOn),
             Watched::Wish(wish) => {
                 manager.change_one(Verb::Stop, &unit).await?;
                 manager.reset_failed(&unit).await;
@@ -278,10 +303,20 @@ async fn in_unit(
 
 /// Starts the unit; an error where its process did not come to run.
 async fn begin(manager: &Manager, order: &Order<'_>, unit: &str, sandboxed: bool) -> Result<()> {
-    let properties = properties(order, sandboxed, GRACE);
+    let around = Around::of(manager).await?;
+    let properties = properties(order, sandboxed, GRACE, &around);
     let borrowed: Vec<(&str, Variant<'_>)> =
         properties.iter().map(|(name, value)| Ok((*name, value.try_clone()?))).collect::<Result<_>>()?;
-    manager.start_transient(unit, &borrowed).await
+    match order.key().filter(|key| key.file.is_none()) {
+        None => manager.start_transient(unit, &borrowed).await,
+        Some(key) => {
+            let handover = Handover::new(&order.dir.join("key"))?;
+            tokio::select! {
+                started = manager.start_transient(unit, &borrowed) => started,
+                never = handover.serve(unit, &key.value) => match never {},
+            }
+        }
+    }
 }
 
 fn failed(cause: String, used: CageUsed, peak_memory: Option<u64>) -> Finished {
@@ -426,16 +461,16 @@ async fn as_child(
             command.env(name, value);
         }
     }
-    if let Some(file) = order.api_key_file.as_ref().filter(|_| order.needs_key()) {
-        // A directory with this one secret in it: the others, such as the forge's token, are none of the engine's business.
-        let dir = order.dir.join("credentials");
-        files::make_dir(&dir, 0o700)?;
-        std::os::unix::fs::symlink(file, dir.join(API_KEY.0)).context("could not hand over the engine's key")?;
-        command.env("CREDENTIALS_DIRECTORY", dir);
+    if order.key().is_some() {
+        command.env(KEY_ON_STDIN, "yes").stdin(std::process::Stdio::piped());
     } else if let Some(key) = std::env::var_os(API_KEY.1).filter(|_| order.needs_key()) {
         command.env(API_KEY.1, key);
     }
     let mut child = command.spawn().with_context(|| format!("could not start `{}`", order.program.display()))?;
+    if let (Some(key), Some(mut stdin)) = (order.key(), child.stdin.take()) {
+        // A child that ends before it has read it says by its end why.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, key.value.reveal().as_bytes()).await;
+    }
     let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(nix::unistd::Pid::from_raw);
     let mut stderr = child.stderr.take().context("no stderr")?;
     let words = tokio::spawn(async move {

@@ -1,8 +1,10 @@
 //! Limits and sandbox of one job as properties of a transient unit. Pure.
 //!
 //! The shape: an empty home with a few windows, a read-only system, a /tmp of its own, a user namespace (without
-//! which systemd 252 ignores most of it), no bus, no network where the engine needs none.
+//! which systemd 252 ignores most of it), processes that see and signal nobody else, no bus, no network where the
+//! engine needs none, and an environment built from nothing.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,41 +12,121 @@ use zbus::wire::Variant;
 
 use super::{API_KEY, Order};
 use crate::engine::EngineSpec;
-use crate::forge::github::TOKEN_VARIABLES;
+use crate::secret::VARIABLES;
+use crate::systemd::Manager;
 
 type Property = (&'static str, Variant<'static>);
 
+/// What a cage has to know of the user manager that makes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Around {
+    /// Its version: 252 refuses what it does not know.
+    pub systemd: u32,
+    /// Names of the variables that it passes on to every unit.
+    pub variables: Vec<String>,
+}
+
+impl Around {
+    pub async fn of(manager: &Manager) -> anyhow::Result<Around> {
+        let (systemd, environment) = tokio::join!(manager.major_version(), manager.environment());
+        let name = |line: String| line.split_once('=').map(|(name, _)| name.to_owned());
+        Ok(Around { systemd: systemd?, variables: environment?.into_iter().filter_map(name).collect() })
+    }
+
+    /// `PrivatePIDs=` came with 257. Before, unshare(1) does the same within the sandbox.
+    fn has_private_pids(&self) -> bool {
+        self.systemd >= 257
+    }
+}
+
+const UNSHARE: &str = "/usr/bin/unshare";
+
+/// What a cage has in its environment, whatever the user manager has in its own.
+const ENVIRONMENT: [(&str, &str); 2] = [("LANG", "C.UTF-8"), ("PATH", "/usr/local/bin:/usr/bin:/bin")];
+
+/// What systemd sets by itself (systemd.exec(5)) and no engine has a use for. The credentials' directory stays.
+const OF_SYSTEMD: [&str; 14] = [
+    "DBUS_SESSION_BUS_ADDRESS",
+    "HOME",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LOGNAME",
+    "MANAGERPID",
+    "MANAGERPIDFDID",
+    "MEMORY_PRESSURE_WATCH",
+    "MEMORY_PRESSURE_WRITE",
+    "NOTIFY_SOCKET",
+    "SHELL",
+    "SYSTEMD_EXEC_PID",
+    "USER",
+    "XDG_RUNTIME_DIR",
+];
+
 /// Properties for `StartTransientUnit` (org.freedesktop.systemd1(5)).
-pub fn properties(order: &Order<'_>, sandboxed: bool, grace: Duration) -> Vec<Property> {
-    let mut properties = command(order);
+pub fn properties(order: &Order<'_>, sandboxed: bool, grace: Duration, around: &Around) -> Vec<Property> {
+    with_command(order, &["run", "job", "--dir", &text(order.dir)], sandboxed, grace, around)
+}
+
+/// The same around another command of this program that knows `--first`, too.
+pub fn with_command(
+    order: &Order<'_>,
+    command_line: &[&str],
+    sandboxed: bool,
+    grace: Duration,
+    around: &Around,
+) -> Vec<Property> {
+    let first: &[&str] = match (sandboxed, around.has_private_pids()) {
+        (false, _) => &[],
+        (true, true) => &["--first"],
+        (true, false) => &["--first", "--no-namespaces"],
+    };
+    let mut properties = command(order, &[command_line, first].concat(), sandboxed && !around.has_private_pids());
+    properties.extend(environment(order, around));
     properties.extend(limits(order, grace));
     if sandboxed {
-        properties.extend(sandbox(order));
+        properties.extend(sandbox(order, around));
     }
     properties
 }
 
-fn command(order: &Order<'_>) -> Vec<Property> {
+/// Names of the variables that the command of an order is to find in its environment, and no others.
+pub fn variables(order: &Order<'_>) -> Vec<String> {
+    let own = ENVIRONMENT.map(|(name, _)| name.to_owned());
+    own.into_iter().chain(order.limits.pass_environment.iter().cloned()).collect()
+}
+
+/// With `unshared` in namespaces of users and processes that unshare(1) makes.
+fn command(order: &Order<'_>, arguments: &[&str], unshared: bool) -> Vec<Property> {
     let program = text(order.program);
-    let argv: Vec<String> = [&program, "run", "job", "--dir", &text(order.dir)].map(str::to_owned).into();
-    let mut properties: Vec<Property> = vec![
+    let unshare = [UNSHARE, "--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--"];
+    let before = if unshared { &unshare[..] } else { &[] };
+    let words = before.iter().copied().chain([program.as_str()]).chain(arguments.iter().copied());
+    let argv: Vec<String> = words.map(str::to_owned).collect();
+    vec![
         ("Description", format!("cicdctl: the engine of job {}", order.job).into()),
-        ("ExecStart", vec![(program, argv, false)].into()),
+        ("ExecStart", vec![(argv[0].clone(), argv, false)].into()),
         ("Type", "exec".to_owned().into()),
         ("Slice", "cicd.slice".to_owned().into()),
         ("SyslogIdentifier", "cicd-job".to_owned().into()),
         ("LogExtraFields", vec![format!("CICD_JOB={}", order.job).into_bytes()].into()),
-        ("Environment", vec!["LANG=C.UTF-8".to_owned(), "PATH=/usr/local/bin:/usr/bin:/bin".to_owned()].into()),
-    ];
+    ]
+}
+
+/// Built from nothing: the manager's own variables, those of environment.d among them, are taken out by name.
+fn environment(order: &Order<'_>, around: &Around) -> Vec<Property> {
+    let mut properties: Vec<Property> =
+        vec![("Environment", ENVIRONMENT.map(|(name, value)| format!("{name}={value}")).to_vec().into())];
     let mut pass = order.limits.pass_environment.clone();
-    match &order.api_key_file {
-        _ if !order.needs_key() => {}
-        Some(file) => properties.push(("LoadCredential", vec![(API_KEY.0.to_owned(), text(file))].into())),
-        None if order.api_key_in_environment => pass.push(API_KEY.1.to_owned()),
+    match order.key_source() {
+        Some(source) => properties.push(("LoadCredential", vec![(API_KEY.0.to_owned(), text(&source))].into())),
+        None if order.needs_key() && order.api_key_in_environment => pass.push(API_KEY.1.to_owned()),
         None => {}
     }
-    // The user manager may have it from environment.d, and all its units with it.
-    properties.push(("UnsetEnvironment", TOKEN_VARIABLES.map(str::to_owned).to_vec().into()));
+    let stays =
+        |name: &str| ENVIRONMENT.iter().any(|(own, _)| *own == name) || pass.iter().any(|passed| passed == name);
+    let unset = around.variables.iter().map(String::as_str).chain(OF_SYSTEMD).chain(VARIABLES);
+    let unset = unset.filter(|name| !stays(name)).map(str::to_owned).collect::<BTreeSet<_>>();
+    properties.push(("UnsetEnvironment", unset.into_iter().collect::<Vec<String>>().into()));
     if !pass.is_empty() {
         properties.push(("PassEnvironment", pass.into()));
     }
@@ -76,7 +158,7 @@ fn limits(order: &Order<'_>, grace: Duration) -> Vec<Property> {
     properties
 }
 
-fn sandbox(order: &Order<'_>) -> Vec<Property> {
+fn sandbox(order: &Order<'_>, around: &Around) -> Vec<Property> {
     let needs_network = !matches!(order.input.spec, EngineSpec::Rules);
     let families = ["AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"].map(str::to_owned).to_vec();
     let mut properties: Vec<Property> = vec![
@@ -92,14 +174,24 @@ fn sandbox(order: &Order<'_>) -> Vec<Property> {
         ("LockPersonality", true.into()),
         ("RestrictRealtime", true.into()),
         ("RestrictSUIDSGID", true.into()),
-        // The set of namespaces that stay allowed: none.
-        ("RestrictNamespaces", 0u64.into()),
+        ("RestrictNamespaces", allowed_namespaces(around).into()),
         ("RestrictAddressFamilies", (true, families).into()),
         ("SystemCallArchitectures", vec!["native".to_owned()].into()),
-        ("SystemCallFilter", (true, vec!["@system-service".to_owned()]).into()),
+        ("SystemCallFilter", (true, system_calls(around)).into()),
         ("SystemCallErrorNumber", 1i32.into()),
-        ("InaccessiblePaths", vec!["-/run/dbus".to_owned(), "-/run/systemd/private".to_owned()].into()),
+        (
+            "InaccessiblePaths",
+            vec![
+                "-/run/dbus".to_owned(),
+                "-/run/systemd/private".to_owned(),
+                "-/run/systemd/io.systemd.Credentials".to_owned(),
+            ]
+            .into(),
+        ),
     ];
+    if around.has_private_pids() {
+        properties.push(("PrivatePIDs", "yes".to_owned().into()));
+    }
     if !needs_network {
         properties.push(("PrivateNetwork", true.into()));
     }
@@ -129,6 +221,17 @@ fn sandbox(order: &Order<'_>) -> Vec<Property> {
     properties.push(("BindReadOnlyPaths", readable.into()));
     properties.push(("BindPaths", writable.into()));
     properties
+}
+
+/// What a service has use for; and what takes more away, where this program does so behind unshare(1).
+fn system_calls(around: &Around) -> Vec<String> {
+    let more: &[&str] = if around.has_private_pids() { &[] } else { &["seccomp"] };
+    ["@system-service"].iter().chain(more).map(|name| (*name).to_owned()).collect()
+}
+
+/// The set of namespaces that stay allowed: none. What unshare(1) needs is forbidden again behind it (`--no-namespaces`).
+fn allowed_namespaces(around: &Around) -> u64 {
+    if around.has_private_pids() { 0 } else { nix::libc::CLONE_NEWUSER as u64 | nix::libc::CLONE_NEWPID as u64 }
 }
 
 /// Source, destination, whether it may be missing, mount flags (with what is mounted below it).

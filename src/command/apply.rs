@@ -27,15 +27,16 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
     let Some(mut manifest) = Manifest::load(&host.paths.manifest())? else {
         bail!(Fail::new("nothing is set up for this user yet").hint("run `cicdctl init`"));
     };
-    let _lock = converge::lock(host)?;
     let config = host.config()?;
     let agents = host.agents(&config)?;
     let plan = converge::plan(host, &config, &agents, args.force)?;
     let asleep = asleep(host, &agents).await?;
-    let mut also: Vec<String> = asleep.iter().map(|unit| format!("start {unit}, which is to watch")).collect();
+    let mut also = converge::unfinished(&manifest);
+    also.extend(asleep.iter().map(|unit| format!("start {unit}, which is to watch")));
     // What the plan makes is started with it.
     let timer_due = !timer::is_made(&plan)
         && match host.manager().await {
@@ -52,10 +53,6 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let manager = host.manager().await?;
-    converge::apply(host, &plan, &mut manifest, &manager).await?;
-    if timer_due {
-        timer::start(&manager).await?;
-    }
     let active: Vec<String> = manager
         .states(&manager.loaded(&[PATTERNS[0], PATTERNS[1], GC_TIMER]).await?)
         .await?
@@ -63,19 +60,24 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         .filter(|state| state.is_active())
         .map(|state| state.name)
         .collect();
-    let restart = affected(&plan, &active);
-    for (unit, result) in manager.change(Verb::Restart, &restart).await? {
-        result.map_err(|error| error.context(format!("could not restart `{unit}`")))?;
-        host.ui.detail(&format!("restarted {unit}"));
+    for unit in affected(&plan, &active) {
+        if !manifest.restart.contains(&unit) {
+            manifest.restart.push(unit);
+        }
     }
+    converge::apply(host, &plan, &mut manifest, &manager).await?;
+    if timer_due {
+        timer::start(host, &mut manifest, &manager).await?;
+    }
+    let restarted = converge::restart(host, &mut manifest, &manager).await?;
     manager.change_one(Verb::Start, RUNNER_SOCKET).await?;
     for (unit, result) in manager.change(Verb::Start, &asleep).await? {
         result.map_err(|error| error.context(format!("could not start `{unit}`")))?;
     }
     host.ui.say(&format!(
         "Done: {} changed, {} restarted{}.",
-        crate::quantity::count(plan.changes.len(), "file"),
-        crate::quantity::count(restart.len(), "unit"),
+        crate::quantity::count(plan.changed(), "file"),
+        crate::quantity::count(restarted, "unit"),
         if asleep.is_empty() { String::new() } else { format!(", {} started", asleep.len()) }
     ));
     Ok(Exit::Done)

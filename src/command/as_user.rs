@@ -10,10 +10,24 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::Command;
 use crate::error::{Exit, Fail};
+use crate::files;
 use crate::systemd::{self, Linger};
 
 /// Tells the process that acts as the user that lingering was turned on for it.
 pub const LINGER_SET: &str = "CICDCTL_LINGER_WAS_SET";
+
+/// Where root notes that it turned lingering on for a user, before it does.
+fn linger_note(uid: u32) -> PathBuf {
+    PathBuf::from(format!("/run/cicdctl-linger-{uid}"))
+}
+
+fn is_dry_run(command: &Command) -> bool {
+    match command {
+        Command::Init(args) => args.changing.dry_run,
+        Command::Uninstall(args) => args.changing.dry_run,
+        _ => false,
+    }
+}
 
 /// Runs this very command line as `name`; `None` where that is who we are.
 pub async fn switch(name: &str, command: &Command) -> Result<Option<Exit>> {
@@ -32,10 +46,13 @@ pub async fn switch(name: &str, command: &Command) -> Result<Option<Exit>> {
         bail!(Fail::usage("root does not need a runner of its own"));
     }
     let runtime = PathBuf::from(format!("/run/user/{}", user.uid));
-    let mut linger_set = false;
+    let note = linger_note(user.uid.as_raw());
+    // Of an `init` that was killed before the user's own record said so.
+    let mut linger_set = note.exists();
     if matches!(command, Command::Init(args) if !args.changing.dry_run) && systemd::linger(name) == Linger::Off {
-        systemd::set_linger(user.uid.as_raw(), name, true).await?;
+        files::write(&note, b"", 0o644)?;
         linger_set = true;
+        systemd::set_linger(user.uid.as_raw(), name, true).await?;
         let began = Instant::now();
         while !runtime.join("systemd/private").exists() {
             if began.elapsed() > Duration::from_secs(30) {
@@ -65,6 +82,14 @@ pub async fn switch(name: &str, command: &Command) -> Result<Option<Exit>> {
     }
     process.arg(program).args(std::env::args_os().skip(1)).current_dir(&user.dir);
     let status = process.status().context("could not start `setpriv` (package util-linux)")?;
+    // By now it is in that record, or taken back.
+    if linger_set
+        && status.success()
+        && matches!(command, Command::Init(_) | Command::Uninstall(_))
+        && !is_dry_run(command)
+    {
+        files::remove(&note)?;
+    }
     match status.code() {
         Some(0) => Ok(Some(Exit::Done)),
         Some(2) => Ok(Some(Exit::Usage)),

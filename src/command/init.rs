@@ -1,6 +1,8 @@
 //! `cicdctl init`: the first configuration, units in place, lingering on, socket listening, and the proof that it
 //! works. A second run changes nothing; a run that was killed half-way is finished by the next.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 
 use crate::agent::AgentName;
@@ -37,7 +39,13 @@ pub struct Args {
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     refuse_root(host)?;
+    if let Some(note) = crate::command::upgrade::Note::load(host)? {
+        host.ui.warn(&format!("{}; `cicdctl upgrade` goes on", note.in_words()));
+    }
     let manager = host.manager().await?;
+    refuse_other_unit_directory(host, &manager).await?;
+    converge::check_places(host)?;
+    let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
     let config_path = host.paths.config_file();
     let starter = match files::read(&config_path)? {
         Some(_) if args.engine.is_some() || args.hardening.is_some() => {
@@ -60,17 +68,20 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let mut manifest = Manifest::load_begun(&host.paths)?.unwrap_or_default();
     manifest.linger |= host.variable(crate::command::as_user::LINGER_SET).is_some();
     let mut todo = Todo::new(&args, host, &manager, starter.is_some(), &agents).await;
-    todo.timer = timer::is_due(&manager, &config).await;
-    if !converge::agreed(host, &plan, &todo.describe(host), args.changing, converge::Question::Yes)? {
+    // What the plan makes is started with it.
+    todo.timer = !timer::is_made(&plan) && timer::is_due(&manager, &config).await;
+    let mut also = todo.describe(host);
+    also.extend(converge::unfinished(&manifest));
+    if !converge::agreed(host, &plan, &also, args.changing, converge::Question::Yes)? {
         return Ok(Exit::Done);
     }
-    if plan.is_empty() && todo.is_empty() {
+    if plan.is_empty() && also.is_empty() {
         prove(host).await?;
         host.ui.say("Nothing to change: the runner is set up and answers.");
         return Ok(Exit::Done);
     }
 
-    let _lock = converge::lock_noted(host, &mut manifest)?;
+    manifest.begin(&host.paths)?;
     for dir in [&host.paths.config_dir, &host.paths.cache_dir, &host.paths.state_dir] {
         manifest.note_directory(dir);
     }
@@ -79,22 +90,19 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         files::make_dir(dir, 0o700)?;
     }
     if let Some(text) = &starter {
-        files::write(&config_path, text.as_bytes(), 0o600)?;
+        files::create(&config_path, text.as_bytes(), 0o600)?;
     }
     converge::apply(host, &plan, &mut manifest, &manager).await?;
     if todo.link {
         let link = host.paths.runner_link();
         if let Some(dir) = link.parent() {
             manifest.note_directory(dir);
-            manifest.links.push(link.clone());
+            manifest.note_link(&link);
             manifest.save(&host.paths.manifest())?;
             files::make_dir(dir, 0o755)?;
         }
-        match std::os::unix::fs::symlink(&host.program, &link) {
-            // Another `init` was faster, while this one waited for it.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            made => made.with_context(|| format!("could not make the link `{}`", link.display()))?,
-        }
+        std::os::unix::fs::symlink(&host.program, &link)
+            .with_context(|| format!("could not make the link `{}`", link.display()))?;
     }
     if todo.linger {
         manifest.linger = true;
@@ -107,11 +115,12 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         }
     }
     if todo.enable {
-        manager.enable(&[RUNNER_SERVICE, RUNNER_SOCKET]).await?;
+        converge::enable(host, &mut manifest, &manager, &[RUNNER_SERVICE, RUNNER_SOCKET]).await?;
     }
     if todo.timer {
-        timer::start(&manager).await?;
+        timer::start(host, &mut manifest, &manager).await?;
     }
+    converge::restart(host, &mut manifest, &manager).await?;
     if todo.start && manager.state(RUNNER_SERVICE).await?.is_active() {
         // A runner that bound its own socket, as the deployment guide's unit does, has to let go of it.
         manager.change_one(Verb::Stop, RUNNER_SERVICE).await?;
@@ -123,7 +132,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     // Agents that `uninstall` left in the configuration; one that was merely stopped is still enabled.
     let units: Vec<String> = todo.agents.iter().flat_map(|name| [name.socket(), name.service()]).collect();
     if !units.is_empty() {
-        manager.enable(&units.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        converge::enable(host, &mut manifest, &manager, &units.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         for (unit, result) in manager.change(Verb::Start, &units).await? {
             result
                 .with_context(|| format!("could not start `{unit}`"))
@@ -167,10 +176,6 @@ impl Todo {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        !(self.config || self.link || self.linger || self.enable || self.start || self.timer) && self.agents.is_empty()
-    }
-
     fn describe(&self, host: &Host) -> Vec<String> {
         let lines = [
             (self.config, format!("create {}", host.paths.config_file().display())),
@@ -193,6 +198,22 @@ fn refuse_root(host: &Host) -> Result<()> {
             .into());
     }
     Ok(())
+}
+
+/// Units where the user manager does not look would never be found, and the message would be about a missing unit.
+async fn refuse_other_unit_directory(host: &Host, manager: &Manager) -> Result<()> {
+    let ours = host.paths.unit_dir();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let looked_at = manager.unit_path().await?;
+    if looked_at.iter().any(|dir| real(Path::new(dir)) == real(&ours)) {
+        return Ok(());
+    }
+    Err(Fail::new(format!("the user manager does not look for units in `{}`", ours.display()))
+        .hint(
+            "XDG_CONFIG_HOME is not what the user manager has (`systemctl --user show-environment`): unset it, or set \
+             it for all of your session (`~/.config/environment.d/`) and log in anew",
+        )
+        .into())
 }
 
 /// The commented starter file, with the answers in it.
@@ -261,7 +282,7 @@ fn report(host: &Host, plan: &crate::unit::plan::Plan, new_config: bool) {
     ui.say(&format!(
         "  units          {} ({} changed)",
         host.paths.unit_dir().display(),
-        crate::quantity::count(plan.changes.len(), "file")
+        crate::quantity::count(plan.changed(), "file")
     ));
     ui.say(&format!("  socket         {}", host.paths.runner_socket().display()));
     ui.say("  undo           cicdctl uninstall --purge");

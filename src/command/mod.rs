@@ -3,8 +3,10 @@
 pub mod agent;
 pub mod apply;
 pub mod as_user;
+mod confinement;
 pub mod cost;
 pub mod doctor;
+pub mod engine;
 pub mod finding;
 pub mod gc;
 pub mod generate;
@@ -17,5 +19,6 @@ pub mod secret;
 pub mod skill;
 pub mod status;
 pub mod uninstall;
+pub mod upgrade;
 mod why;
 pub mod workflow;

@@ -5,6 +5,7 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::confinement::{self, Hardening};
 use super::cost::{self, Today};
 use crate::agent::AgentName;
 use crate::api::client::Client;
@@ -15,6 +16,7 @@ use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::journal;
 use crate::plain;
+use crate::probe::remedy;
 use crate::quantity;
 use crate::review::{self, Outcome};
 use crate::store::{self, Store, Watch, WatchState, now_ms};
@@ -51,6 +53,12 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     money: Option<Today>,
     disk: Disk,
+    /// Where there are units to be confined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hardening: Option<Hardening>,
+    /// What puts limits in force that are declared only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits_remedy: Option<String>,
     host: HostState,
 }
 
@@ -208,14 +216,25 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
     let mut runner = runner?;
     runner.socket_path = host.paths.runner_socket().display().to_string();
     let (queue, last, money) = told(work(host, &config, only).await, &mut problems).unwrap_or_default();
+    let agents = agents?;
+    let version = version.ok();
+    let services: Vec<&UnitState> = std::iter::once(&runner).chain(&agents).map(|unit| &unit.service).collect();
+    let hardening = version.as_deref().map(|version| confinement::hardening(host, &config, version, &services));
+    let all_limits = std::iter::once(&runner).chain(&agents).flat_map(|unit| &unit.limits);
+    let limits_remedy = all_limits.clone().any(|limit| limit.enforced == Some(false)).then(|| {
+        let missing = remedy::missing(controllers, &["cpu", "memory", "pids"]);
+        remedy::controllers(&missing, remedy::is_unified(), host.uid)
+    });
     Ok(Status {
-        version: env!("CARGO_PKG_VERSION"),
+        version: crate::version(),
         problems: problems.iter().map(review::reason).collect(),
         user: host.user.clone(),
         set_up: host.paths.manifest().exists(),
-        systemd: version.ok(),
+        systemd: version,
         runner,
-        agents: agents?,
+        agents,
+        hardening,
+        limits_remedy,
         queue,
         last,
         money,
@@ -257,7 +276,7 @@ async fn in_foreground(
     let answers = Client::new(host.paths.runner_socket()).info().await.is_ok();
     let (queue, last, money) = told(work(host, config, only).await, &mut problems).unwrap_or_default();
     Ok(Status {
-        version: env!("CARGO_PKG_VERSION"),
+        version: crate::version(),
         problems: problems.iter().map(review::reason).collect(),
         user: host.user.clone(),
         set_up: host.paths.manifest().exists(),
@@ -277,6 +296,8 @@ async fn in_foreground(
         last,
         money,
         disk: Disk::now(host, config),
+        hardening: None,
+        limits_remedy: None,
         host: HostState {
             linger: systemd::linger(&host.user) == Linger::On,
             bus: false,
@@ -374,7 +395,7 @@ fn show(status: &Status, ui: &Ui) -> String {
     if !trouble.is_empty() {
         out.push('\n');
     }
-    let width = status.agents.iter().map(|agent| agent.name.len()).max().unwrap_or(0).max(8);
+    let width = status.agents.iter().map(|agent| agent.name.len()).max().unwrap_or(0).max(9);
     out.push_str(&line(&status.runner, width, ui));
     for agent in &status.agents {
         out.push_str(&line(agent, width, ui));
@@ -391,6 +412,9 @@ fn show(status: &Status, ui: &Ui) -> String {
     }
     row("disk", status.disk.line.clone());
     row("limits", limits_text(status));
+    if let Some(hardening) = &status.hardening {
+        row("hardening", hardening.line());
+    }
     let on = |yes: bool, good: &'static str, bad: &'static str| if yes { good } else { bad };
     row(
         "host",
@@ -541,8 +565,8 @@ fn limits_text(status: &Status) -> String {
         words.push(format!("{name} {word}"));
     }
     let mut text = words.join(", ");
-    if text.contains("declared only") {
-        text.push_str("; `cicdctl doctor` says why");
+    if let Some(remedy) = &status.limits_remedy {
+        text.push_str(&format!("; {remedy}"));
     }
     if text.is_empty() { "none".into() } else { text }
 }
@@ -559,8 +583,13 @@ pub fn job_line(job: &Job, ui: &Ui) -> String {
     let when = quantity::duration(since(job.ended_ms.unwrap_or(job.created_ms)));
     let reason =
         job.reason.as_ref().map_or(String::new(), |reason| format!(": {}", reason.lines().next().unwrap_or_default()));
-    let waits = job.not_before_ms.filter(|until| job.state == JobState::Queued && *until > now_ms() + 60_000);
-    let waits = waits.map_or(String::new(), |until| format!(" (not before {})", quantity::time(until)));
+    let is_again = job.attempts > 0 && job.deferrals == 0;
+    let least = if is_again { 0 } else { 60_000 };
+    let waits = job.not_before_ms.filter(|until| job.state == JobState::Queued && *until > now_ms() + least);
+    let waits = waits.map_or(String::new(), |until| match is_again {
+        true => format!(" (next try at {})", quantity::time(until)),
+        false => format!(" (not before {})", quantity::time(until)),
+    });
     let shown = plain::visible(&format!("{}{waits}{reason}", job.request.subject()));
     let shown = plain::cut(&shown, ui.width().saturating_sub(60).max(40));
     format!("{} {} {owner:12} {when:>11} ago  {shown}", &job.id, ui.paint(&format!("{word:10}"), style))

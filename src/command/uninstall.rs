@@ -1,17 +1,22 @@
 //! `cicdctl uninstall`: takes back what init and agent wrote and set, and nothing else.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 
 use crate::cli::Changing;
+use crate::command::as_user::LINGER_SET;
 use crate::converge;
 use crate::error::Exit;
 use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
+use crate::secret::exposure;
 use crate::systemd::{self, Manager, Verb};
 use crate::timer;
-use crate::unit::plan::{Authorship, authorship};
-use crate::unit::{GC_TIMER, PATTERNS, dir};
+use crate::unit::plan::{Authorship, Plan, Present};
+use crate::unit::{PATTERNS, Places, dir};
 
 /// Remove the runner, its agents and their units
 ///
@@ -28,21 +33,30 @@ pub struct Args {
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let paths = &host.paths;
-    let manifest = Manifest::load_begun(paths)?;
+    let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
+    let mut noted = Manifest::load_begun(paths)?;
+    if host.variable(LINGER_SET).is_some() {
+        noted.get_or_insert_default().linger = true;
+    }
     let places = host.places()?;
     let present = dir::present(&places)?;
-    if manifest.is_none() && present.is_empty() {
+    let own = [&paths.config_dir, &paths.cache_dir, &paths.state_dir];
+    let is_there = |dir: &&PathBuf| dir.symlink_metadata().is_ok();
+    if noted.is_none() && present.is_empty() && !(args.purge && own.iter().any(is_there)) {
         host.ui.say("Nothing to remove: cicdctl is not set up for this user.");
         return Ok(Exit::Done);
     }
-    let mut manifest = manifest.unwrap_or_default();
-    let (ours, edited): (Vec<_>, Vec<_>) = present
-        .into_iter()
-        .filter(|(_, text)| authorship(text) != Authorship::Foreign)
-        .partition(|(_, text)| args.purge || authorship(text) == Authorship::Ours);
+    let mut manifest = noted.unwrap_or_default();
+    let (ours, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|file| match file.authorship {
+        Authorship::Ours => true,
+        Authorship::Edited => args.purge,
+        Authorship::Foreign | Authorship::Link => false,
+    });
+    let links: Vec<PathBuf> = manifest.links.iter().filter(|link| leads_to_us(host, link)).cloned().collect();
     let mut lines: Vec<String> = vec!["stop and disable the runner, its agents and their jobs".into()];
-    lines.extend(ours.iter().map(|(path, _)| format!("remove {}", path.display())));
-    lines.extend(manifest.links.iter().map(|path| format!("remove {}", path.display())));
+    lines.extend(ours.iter().map(|file| format!("remove {}", file.path.display())));
+    lines.extend(links.iter().map(|path| format!("remove {}", path.display())));
+    lines.extend(manifest.old_programs.iter().map(|path| format!("remove {}", path.display())));
     if manifest.linger {
         lines.push(format!("disable lingering for {} (cicdctl had enabled it)", host.user));
     }
@@ -52,14 +66,18 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
                 .map(|dir| format!("remove {} with all that is in it", dir.display())),
         );
     }
-    for (path, _) in &edited {
-        host.ui.warn(&format!("`{}` was edited by hand and is left as it is", path.display()));
+    for Present { path, authorship, .. } in &others {
+        let what = match authorship {
+            Authorship::Link => "is a symlink",
+            Authorship::Edited => "was edited by hand",
+            _ => "was not written by cicdctl",
+        };
+        host.ui.warn(&format!("`{}` {what} and is left as it is", path.display()));
     }
-    if !converge::agreed(host, &crate::unit::plan::Plan::default(), &lines, args.changing, converge::Question::No)? {
+    if !converge::agreed(host, &Plan::default(), &lines, args.changing, converge::Question::No)? {
         return Ok(Exit::Done);
     }
-    let lock = converge::lock(host)?;
-    // Without a manager nothing of ours runs, and enablement is symlinks that go with the files.
+    // Without a manager nothing of ours runs, and enablement is symlinks.
     let manager = match host.manager().await {
         Ok(manager) => Some(manager),
         Err(error) => {
@@ -71,43 +89,57 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         stop_everything(host, manager).await?;
     }
     timer::forget(host)?;
-    for (path, _) in &ours {
-        files::remove(path)?;
-        if let Some(parent) = path.parent().filter(|parent| parent.to_string_lossy().ends_with(".service.d")) {
-            files::remove_dir_if_empty(parent);
+    if !args.purge && ours.iter().any(|file| file.path == paths.environment_file()) {
+        keep_secrets(host).await?;
+    }
+    let links_of_units = dir::enablements(&places)?;
+    let mut emptied: Vec<PathBuf> =
+        manifest.directories.iter().filter(|dir| dir.extension().is_some_and(|end| end == "wants")).cloned().collect();
+    if manifest.enabled.is_empty() {
+        // A record of before such directories were noted.
+        emptied.extend(links_of_units.iter().filter_map(|link| Some(link.parent()?.to_path_buf())));
+    }
+    for link in links_of_units {
+        // Who had enabled a unit of their own before us finds it so again.
+        let name = link.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if manifest.enabled.contains(&name) || !is_unit_of(&others, &name) {
+            files::remove(&link)?;
         }
     }
-    remove_leftovers(host)?;
+    for dir in emptied {
+        files::remove_dir_if_empty(&dir);
+    }
+    for Present { path, text, .. } in &ours {
+        files::remove_if(path, text)?;
+        dir::remove_empty_dropin_dir(path);
+    }
+    remove_empty_dropin_dirs(&places)?;
     if let Some(manager) = &manager {
         manager.reload().await?;
     }
-    for link in &manifest.links {
-        if std::fs::read_link(link).is_ok() {
-            files::remove(link)?;
+    for link in &links {
+        files::remove(link)?;
+    }
+    for program in &manifest.old_programs {
+        if let Err(error) = files::remove(program) {
+            host.ui.warn(&format!("{error:#}"));
         }
     }
-    manifest.links.clear();
+    files::remove(&paths.runner_socket())?;
+    files::remove_tree(&paths.runtime_dir.join("cicd-toolkit"))?;
     if args.purge {
-        files::remove_tree(&paths.config_dir)?;
-        files::remove_tree(&paths.cache_dir)?;
-    }
-    files::remove_dir_if_empty(&paths.runtime_dir.join("cicd-toolkit/agents"));
-    files::remove_dir_if_empty(&paths.runtime_dir.join("cicd-toolkit"));
-    let linger = std::mem::take(&mut manifest.linger);
-    if args.purge {
-        drop(lock);
-        files::remove_tree(&paths.state_dir)?;
-        files::remove(&paths.first_note())?;
-        // Innermost first; what somebody else put something into stays.
-        for dir in manifest.directories.iter().rev() {
-            files::remove_dir_if_empty(dir);
-        }
+        purge(host, &mut manifest).await?;
     } else {
+        // After the thing itself: what is taken back twice does no harm.
+        manifest.links.clear();
+        manifest.old_programs.clear();
+        manifest.enabled.clear();
+        manifest.restart.clear();
+        manifest.reload = false;
         manifest.save(&paths.manifest())?;
-    }
-    // Last, as the user manager may end with it, and we may be its child.
-    if linger && let Err(error) = systemd::set_linger(host.uid, &host.user, false).await {
-        host.ui.warn(&crate::error::describe(&error).replacen("error: ", "", 1));
+        if std::mem::take(&mut manifest.linger) && unlinger(host).await {
+            manifest.save(&paths.manifest())?;
+        }
     }
     host.ui.say("Done: the units are gone.");
     if !args.purge {
@@ -120,24 +152,81 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Temporary files of a command that was killed while it wrote, in directories that are not ours alone.
-fn remove_leftovers(host: &Host) -> Result<()> {
+/// Secrets in our file of environment.d are kept, as all others are, but no longer for every program to see.
+async fn keep_secrets(host: &Host) -> Result<()> {
+    let file = exposure::Place::File(host.paths.environment_file());
+    for found in exposure::exposed(host, None).await?.iter().filter(|found| found.place == file) {
+        let name = exposure::keep(host, found)?;
+        host.ui.say(&format!(
+            "  kept  {} from {} as the secret `{name}`",
+            found.variable,
+            host.paths.environment_file().display()
+        ));
+    }
+    Ok(())
+}
+
+/// Everything else, and at last the record of what there was to take back: whoever is killed at any point finds it
+/// again, in the state directory or in the runtime directory.
+async fn purge(host: &Host, manifest: &mut Manifest) -> Result<()> {
     let paths = &host.paths;
-    let mut dirs = vec![paths.unit_dir(), paths.runtime_dir.clone()];
-    dirs.extend(paths.environment_file().parent().map(Into::into));
-    for name in files::names(&paths.unit_dir())? {
-        if name.starts_with("cicd-agent@") && name.ends_with(".service.d") {
-            dirs.push(paths.unit_dir().join(name));
+    files::remove_tree(&paths.config_dir)?;
+    files::remove_tree(&paths.cache_dir)?;
+    let record = paths.manifest();
+    for name in files::names(&paths.state_dir)? {
+        let path = paths.state_dir.join(name);
+        if path != record {
+            files::remove_tree(&path)?;
         }
     }
-    for dir in &dirs {
-        files::remove_temporary(dir)?;
+    if paths.runtime_dir.is_dir() {
+        files::write(&paths.first_note(), &serde_json::to_vec(manifest)?, 0o600)?;
     }
-    // Empty now where nothing but such a file was in it.
-    for dir in
-        dirs.iter().filter(|dir| dir.extension().is_some_and(|end| end == "d") && dir.starts_with(paths.unit_dir()))
-    {
+    files::remove_tree(&paths.state_dir)?;
+    // Innermost first; what somebody else put something into stays.
+    for dir in manifest.directories.iter().rev() {
         files::remove_dir_if_empty(dir);
+    }
+    // Last, as the user manager may end with it, the runtime directory with that, and we may be its child.
+    if !manifest.linger || unlinger(host).await {
+        files::remove(&paths.first_note())?;
+    }
+    Ok(())
+}
+
+/// Turns lingering off; says whether it is.
+async fn unlinger(host: &Host) -> bool {
+    match systemd::set_linger(host.uid, &host.user, false).await {
+        Ok(()) => true,
+        Err(error) => {
+            host.ui.warn(&crate::error::describe(&error).replacen("error: ", "", 1));
+            false
+        }
+    }
+}
+
+/// Whether the link that we once made is still one to this program. Another may have taken its place.
+fn leads_to_us(host: &Host, link: &Path) -> bool {
+    let is_our_name = |name: &OsStr| name == "cicdctl" || Some(name) == host.program.file_name();
+    std::fs::read_link(link).is_ok_and(|target| target.file_name().is_some_and(is_our_name))
+}
+
+/// Whether `unit` is one of these files, or an instance of one.
+fn is_unit_of(files: &[Present], unit: &str) -> bool {
+    let template = unit.split_once('@').map(|(name, rest)| {
+        let kind = rest.rsplit_once('.').map_or("", |(_, kind)| kind);
+        format!("{name}@.{kind}")
+    });
+    let names = || files.iter().filter_map(|file| file.path.file_name()?.to_str());
+    names().any(|name| name == unit || Some(name) == template.as_deref())
+}
+
+/// Directories of drop-ins in which nothing was but what a killed command left.
+fn remove_empty_dropin_dirs(places: &Places) -> Result<()> {
+    for dir in dir::shared(places)? {
+        if dir.extension().is_some_and(|end| end == "d") && dir.starts_with(&places.unit_dir) {
+            files::remove_dir_if_empty(&dir);
+        }
     }
     Ok(())
 }
@@ -153,17 +242,6 @@ async fn stop_everything(host: &Host, manager: &Manager) -> Result<()> {
                 host.ui.warn(&format!("could not stop `{unit}`, going on: {error:#}"));
             }
             manager.reset_failed(&unit).await;
-        }
-    }
-    let mut enabled = ["cicd-runner.service", "cicd-runner.socket", GC_TIMER].map(str::to_owned).to_vec();
-    for name in files::names(&host.paths.agents_dir())? {
-        if let Some(name) = name.strip_suffix(".toml").and_then(|name| name.parse::<crate::agent::AgentName>().ok()) {
-            enabled.extend([name.service(), name.socket()]);
-        }
-    }
-    for unit in &enabled {
-        if manager.is_enabled(unit).await {
-            manager.disable(&[unit]).await?;
         }
     }
     Ok(())

@@ -76,6 +76,9 @@ fn waiting(job: &Job, because: &str) -> String {
     let whose = job.agent.as_ref().map_or("the runner".to_owned(), |name: &AgentName| format!("agent `{name}`"));
     match job.not_before_ms {
         Some(until) if job.deferrals > 0 => format!("put off until {}{because}", time(until)),
+        Some(until) if job.attempts > 0 => {
+            format!("begun {} so far, the next try is {}{because}", count(job.attempts as usize, "time"), time(until))
+        }
         Some(until) => format!("waits until {}{because}", time(until)),
         None if job.reason.is_some() => format!("in the queue of {whose} again{because}"),
         None => format!("waits in the queue of {whose}"),

@@ -31,6 +31,8 @@ pub use value::{ApiUrl, Percent, Size, Span};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Where `cicdctl secret set` keeps values.
+    pub secrets: SecretsIn,
     pub runner: RunnerConfig,
     pub agents: AgentsConfig,
     pub hardening: HardeningConfig,
@@ -47,6 +49,18 @@ pub struct Config {
     pub disk: DiskConfig,
     /// Variables for every unit of the user, written to `environment.d`; never for secrets.
     pub environment: BTreeMap<String, String>,
+}
+
+/// Where secrets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum SecretsIn {
+    /// In files of their own, which only who needs them is given.
+    #[default]
+    #[serde(rename = "credentials")]
+    Credentials,
+    /// As variables in the file of environment.d, for every program of the user, as the deployment guide has it.
+    #[serde(rename = "environment.d")]
+    Environment,
 }
 
 /// The runner's own unit.

@@ -274,6 +274,7 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
         return Err((key, "it must have letters".into()));
     }
     for glob in &config.review.exclude {
+        crate::globs::check_size(glob).map_err(|problem| ("review.exclude", problem))?;
         globset::Glob::new(glob).map_err(|error| ("review.exclude", error.to_string()))?;
     }
     for (name, value) in &config.environment {

@@ -17,7 +17,7 @@ use crate::files;
 use crate::git::mirrors;
 use crate::host::Paths;
 use crate::review::jobdir;
-use crate::store::{Store, backups, now_ms};
+use crate::store::{COPYING, Store, backups, now_ms};
 
 /// What a kind of things has given back, or would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -124,7 +124,9 @@ impl Collector<'_> {
     /// Temporary files of writes that were killed, and mirrors half made or half gone.
     async fn leftovers(&mut self) -> Done {
         let mut left = mirrors::leftovers(&self.paths.cache_dir)?;
-        left.extend(files::temporary(&self.paths.state_dir, WRITTEN_AFTER)?);
+        for prefix in [files::TEMPORARY, COPYING] {
+            left.extend(files::stale(&self.paths.state_dir, prefix, WRITTEN_AFTER)?);
+        }
         self.remove(left).await
     }
 

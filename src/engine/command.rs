@@ -18,9 +18,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::process::{self, End, OUTPUT_CAP, Program};
-use super::redact::Redactor;
 use super::{Bundle, CommandSpec, EngineError, EngineReport, PATH, Workplace, drafts, failed, sarif, with_last_words};
 use crate::review::EngineUsed;
+use crate::secret::Redactor;
 
 pub async fn run(
     spec: &CommandSpec,
@@ -64,7 +64,13 @@ pub async fn run(
 }
 
 /// What the end of the program and its output mean.
-fn outcome(program: &str, end: End, stdout: &[u8], stderr: &str, checkout: &Path) -> Result<EngineReport, EngineError> {
+pub fn outcome(
+    program: &str,
+    end: End,
+    stdout: &[u8],
+    stderr: &str,
+    checkout: &Path,
+) -> Result<EngineReport, EngineError> {
     let cause = |text: &str| with_last_words(format!("`{program}` {text}"), stderr);
     match end {
         End::Exited(0 | 1) => {}
@@ -241,8 +247,8 @@ mod tests {
     #[tokio::test]
     async fn last_words_are_told_without_the_key() {
         let place = workplace();
-        let redactor = Redactor::new(Some("canary-4711"));
+        let redactor = Redactor::new([("key", "canary-4711")]);
         let end = run(&spec("echo 'refused: canary-4711' >&2; exit 2"), &bundle(), &place.workplace, &redactor).await;
-        assert_eq!(cause(end), "`/bin/sh` ended with exit status 2: refused: [redacted]");
+        assert_eq!(cause(end), "`/bin/sh` ended with exit status 2: refused: [redacted key]");
     }
 }

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cage::API_KEY;
 use crate::diff::Diff;
 use crate::finding::{Category, Draft, Lines, Severity};
 use crate::review::{EngineUsed, SessionUsed};
-
-use redact::Redactor;
+use crate::secret::Redactor;
 
 pub mod claude;
 pub mod command;
 mod drafts;
+pub mod pin;
 pub mod process;
-mod redact;
 pub mod rules;
 pub mod sarif;
 
@@ -243,11 +243,11 @@ pub async fn run(
     workplace: &Workplace,
     events: &mut dyn FnMut(Progress),
 ) -> Result<EngineReport, EngineError> {
-    let redactor = Redactor::new(workplace.api_key.as_deref());
-    let mut events = |progress| events(redactor.progress(progress));
+    let redactor = Redactor::new(workplace.api_key.as_deref().map(|key| (API_KEY.0, key)));
+    let mut events = |progress| events(redactor.clean(progress));
     let end = match spec {
         EngineSpec::Rules => {
-            let version = env!("CARGO_PKG_VERSION").to_owned();
+            let version = crate::version().to_owned();
             events(started("rules", Some(version.clone())));
             Ok(EngineReport {
                 used: EngineUsed { name: "rules".to_owned(), version: Some(version), ..EngineUsed::default() },
@@ -264,7 +264,7 @@ pub async fn run(
         }
         EngineSpec::Claude(spec) => claude::run(spec, bundle, workplace, &redactor, &mut events).await,
     };
-    end.map(|report| redactor.report(bounded(report))).map_err(|error| redactor.error(error))
+    end.map(|report| redactor.clean(bounded(report))).map_err(|error| redactor.clean(error))
 }
 
 /// Most findings that an engine hands over, the gravest first; of a million the result would be too large to be read.
@@ -398,7 +398,7 @@ mod tests {
         let error = run(&spec("echo canary-4711; exit 3"), &bundle(), &place, &mut collect).await.unwrap_err();
         let all = serde_json::to_string(&(report, error, events)).unwrap();
         assert!(!all.contains("canary-4711") && !all.contains("sk-ant-x"), "{all}");
-        assert_eq!(all.matches("[redacted]").count(), 5, "{all}");
+        assert_eq!(all.matches("[redacted").count(), 5, "{all}");
     }
 
     #[test]

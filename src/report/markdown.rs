@@ -390,7 +390,7 @@ Whoever reads the log can log in.
 | base | `1111111111111111111111111111111111111111` |
 | head | `2222222222222222222222222222222222222222` |
 | files | 2 files seen, 1 excluded, 1 not seen |
-| engine | claude 2.1.3, model sonnet, 12 turns, 3,400 tokens in, 800 tokens out, \\$0.42 |
+| engine | claude 2.1.3, sha256:1a2b3c4d5e6f, model sonnet, 12 turns, 3,400 tokens in, 800 tokens out, \\$0.42 |
 | time | 12.3 s (engine 11.9 s) |
 | memory | 120 MB |
 | cage | caged in cicd-job-01JTYPICAL.service |

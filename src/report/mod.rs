@@ -168,14 +168,15 @@ pub fn coverage(receipt: &Receipt) -> Option<String> {
     Some(text)
 }
 
-/// `claude 2.1.3, model sonnet, 12 turns, 3,400 tokens in, 800 out, $0.42`
+/// `claude 2.1.3, sha256:1a2b3c4d5e6f, model sonnet, 12 turns, 3,400 tokens in, 800 out, $0.42`
 fn engine(engine: &EngineUsed) -> String {
-    let EngineUsed { name, version, model, turns, input_tokens, output_tokens, cost_usd, session } = engine;
+    let EngineUsed { name, version, digest, model, turns, input_tokens, output_tokens, cost_usd, session } = engine;
     let name = plain::one_line(name, 100);
     let mut parts = vec![match version {
         Some(version) => format!("{name} {}", plain::one_line(version, 100)),
         None => name,
     }];
+    parts.extend(digest.as_deref().map(|digest| plain::one_line(digest, 100)));
     parts.extend(model.as_deref().map(|model| format!("model {}", plain::one_line(model, 100))));
     parts.extend(turns.map(|turns| count(turns as usize, "turn")));
     parts.extend(input_tokens.map(|tokens| format!("{} in", count(tokens as usize, "token"))));

@@ -104,6 +104,7 @@ pub fn typical() -> Review {
             engine: Some(EngineUsed {
                 name: "claude".to_owned(),
                 version: Some("2.1.3".to_owned()),
+                digest: Some("sha256:1a2b3c4d5e6f".to_owned()),
                 model: Some("sonnet".to_owned()),
                 turns: Some(12),
                 input_tokens: Some(3400),

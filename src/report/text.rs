@@ -340,9 +340,9 @@ not wholly reviewed (partial): 1 of 4 files was not seen: `src/big.rs` (over the
 not seen: src/big.rs: over the budget
 excluded: Cargo.lock: lock file
 note: left out 1 finding below `low`
-engine: claude 2.1.3, model sonnet, 12 turns, 3,400 tokens in, 800
-  tokens out, $0.42, 12.3 s (engine 11.9 s), 120 MB of memory, caged in
-  cicd-job-01JTYPICAL.service
+engine: claude 2.1.3, sha256:1a2b3c4d5e6f, model sonnet, 12 turns,
+  3,400 tokens in, 800 tokens out, $0.42, 12.3 s (engine 11.9 s), 120 MB
+  of memory, caged in cicd-job-01JTYPICAL.service
 not wholly reviewed (partial): 1 of 4 files was not seen: `src/big.rs` (over the budget); 3 findings (1 critical, 1 medium, 1 low); 2 files seen, 1 excluded, 1 not seen
 "
         );

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use tokio::task::spawn_blocking;
 
 use super::paths::PathRules;
 use super::policy::Policy;
-use super::{Coverage, Outcome, Receipt, Review, Setting, plan};
+use super::{Coverage, EngineUsed, Outcome, Receipt, Review, Setting, plan};
 use crate::cage::API_KEY;
 use crate::config::{Config, EngineName};
+use crate::engine::pin::{self, Pins, Standing, Wanted};
 use crate::engine::{ClaudeSpec, CommandSpec, EngineError, EngineSpec, ErrorKind, Unseen};
 use crate::error::Fail;
 use crate::store;
@@ -33,10 +35,13 @@ pub(super) fn spec(name: EngineName, config: &Config, setting: &Setting<'_>) -> 
         EngineName::Rules => EngineSpec::Rules,
         EngineName::Claude => {
             let claude = &config.engine.claude;
+            let named = match &claude.program {
+                // What is pinned is meant, wherever else there is one of this name.
+                None => setting.pins.program(name)?,
+                named => named.clone(),
+            };
             let program =
-                claude
-                    .program
-                    .clone()
+                named
                     .or_else(|| setting.claude.clone())
                     .context(Fail::new("the engine `claude` is not installed, or not where it was looked for").hint(
                     "`npm install -g @anthropic-ai/claude-code`, or name it: `[engine.claude] program = \"/…/claude\"`",
@@ -70,6 +75,60 @@ pub(super) fn spec(name: EngineName, config: &Config, setting: &Setting<'_>) -> 
             EngineSpec::Command(CommandSpec { argv, deadlines })
         }
     })
+}
+
+/// What was found of an engine's program right before its cage starts.
+pub(super) struct Seal {
+    wanted: Option<Wanted>,
+    digest: Option<String>,
+    /// What is pinned; whoever finds nothing pinned has nothing to compare with.
+    version: Option<String>,
+    is_pinned: bool,
+}
+
+/// Looks at the engine's program; one that is not what was pinned is not started.
+pub(super) async fn seal(spec: &mut EngineSpec, pins: &Pins) -> Result<Seal> {
+    let mut seal = Seal { wanted: Wanted::of(spec), digest: None, version: None, is_pinned: false };
+    let Some(wanted) = seal.wanted.clone() else { return Ok(seal) };
+    let engine = wanted.engine;
+    match standing(wanted, pins).await? {
+        Standing::Unpinned(digest) => seal.digest = digest,
+        Standing::Changed(changed) => return Err(pin::refusal(engine, &changed, "and was not started").into()),
+        Standing::Pinned(pin) => {
+            if let EngineSpec::Claude(claude) = spec {
+                // A wrapper may start another program than it did when it was pinned.
+                claude.version = claude.version.take().or_else(|| pin.version.clone());
+            }
+            (seal.digest, seal.version, seal.is_pinned) = (Some(pin.sha256), pin.version, true);
+        }
+    }
+    Ok(seal)
+}
+
+impl Seal {
+    /// What the engine says of itself, with what was found of it.
+    pub(super) fn mark(&self, used: EngineUsed) -> EngineUsed {
+        let version = used.version.or_else(|| self.version.clone());
+        EngineUsed { version, digest: self.digest.as_deref().map(pin::short), ..used }
+    }
+
+    /// Whether a pinned program is still the same now that it has ended.
+    pub(super) async fn check(self, pins: &Pins) -> Result<()> {
+        let Some(wanted) = self.wanted.filter(|_| self.is_pinned) else { return Ok(()) };
+        let engine = wanted.engine;
+        match standing(wanted, pins).await? {
+            Standing::Changed(changed) => {
+                Err(pin::refusal(engine, &changed, "changed while it ran, and what it said is not used").into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// In a thread of its own: a program may be of hundreds of megabytes.
+async fn standing(wanted: Wanted, pins: &Pins) -> Result<Standing> {
+    let pins = pins.clone();
+    spawn_blocking(move || pins.standing(&wanted)).await.context("looking at the engine panicked")?
 }
 
 pub(super) fn name_of(spec: &EngineSpec) -> EngineName {

@@ -51,6 +51,19 @@ pub async fn remove(workspace: &Path, job: &str) {
     }
 }
 
+/// Gives back what the directory of a job whose engine has ended takes of a full disk: all of it, or, where its result is to
+/// be `kept`, what nobody reads any more.
+pub async fn make_room(workspace: &Path, job: &str, kept: bool) {
+    if !kept {
+        return remove(workspace, job).await;
+    }
+    for name in ["scratch", "tmp"] {
+        if let Err(error) = super::remove_tree(&workspace.join(job).join(name)).await {
+            tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
+        }
+    }
+}
+
 /// Jobs whose engine was at work when their process ended.
 pub fn engines_left(workspace: &Path) -> Result<Vec<String>> {
     Ok(files::names(workspace)?.into_iter().filter(|job| super::begun::is_open(&workspace.join(job))).collect())

@@ -30,19 +30,21 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::api::{Happening, ReviewRequest, Stage};
-use crate::cage::{Cage, Finished, Input, Order, Start, Wish};
+use crate::cage::{API_KEY, Cage, Finished, Input, Key, Order, Start, Wish};
 use crate::config::{Config, ReviewConfig};
 use crate::diff::Diff;
+use crate::engine::pin::Pins;
 use crate::engine::{Bundle, EngineReport, EngineSpec, Progress};
 use crate::error::Fail;
 use crate::forge::{Forge, ForgeError, PullRequest};
 use crate::git::{Change, Mirror};
 use crate::plain::short;
+use crate::secret::{Kept, Vault};
 use crate::skill::Catalog;
 use crate::store::{Earlier, Store, now_ms};
 use crate::{disk, files, quantity};
 
-pub use jobdir::{discard, engines, engines_left, remove, sweep, sweep_cages};
+pub use jobdir::{discard, engines, engines_left, make_room, remove, sweep, sweep_cages};
 use paths::PathRules;
 use policy::Policy;
 use publish::Posting;
@@ -59,11 +61,14 @@ pub struct Setting<'a> {
     /// Jobs have their directories below it.
     pub workspace: &'a Path,
     pub engine_home: &'a Path,
-    pub api_key_file: Option<PathBuf>,
+    /// The engine's key is read from it when it is needed, so that the one that is stored now is used.
+    pub vault: &'a Vault,
     pub api_key_in_environment: bool,
     /// This program, and where `claude` was found.
     pub program: &'a Path,
     pub claude: Option<PathBuf>,
+    /// Which programs may be engines.
+    pub pins: &'a Pins,
     /// The project's repository at its forge, where there is one and a token for it. Nothing of it goes into the cage.
     pub forge: Option<&'a dyn Forge>,
     /// `owner/name` of the project, where an agent has it.
@@ -432,6 +437,16 @@ impl Run<'_> {
             files::make_dir(&self.checkout(), 0o700)?;
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
         }
+        let seal = engine::seal(&mut spec, self.setting.pins).await?;
+        let api_key = match &spec {
+            EngineSpec::Claude(_) => self.setting.vault.load(API_KEY.0)?,
+            _ => None,
+        };
+        let api_key = api_key.map(|(kept, value)| Key {
+            file: (kept == Kept::Plain).then(|| self.setting.vault.plain_file(API_KEY.0)),
+            value,
+        });
+        let redactor = self.setting.vault.redactor();
         // The last step before the engine: what goes wrong from here on is settled.
         let (reserved, start) = match &before {
             Some(note) => {
@@ -457,20 +472,22 @@ impl Run<'_> {
             dir: &self.dir,
             input: &input,
             limits: &self.setting.config.job,
-            api_key_file: self.setting.api_key_file.clone(),
+            api_key,
             api_key_in_environment: self.setting.api_key_in_environment,
             unsandboxed: self.request.unsandboxed,
             program: self.setting.program,
         };
         let engine_began = Instant::now();
         let (tell, mut started) = (&mut self.tell, matches!(start, Start::Adopt { told } if told > 0));
+        // The cage has cleaned what it hands out, but a hostile engine may write its files, too.
         let mut progress = |progress| {
+            let progress = redactor.clean(progress);
             started |= matches!(progress, Progress::Started { .. });
             tell(Happening::Engine { progress });
         };
         let end = match self.setting.cage.run(&order, start, self.wish, &mut progress).await {
-            // It may go on, and who begins the job again takes over what is set aside for it.
-            Ok(Finished::Wish(Wish::Release)) => return Err(Stopped::Wish(Wish::Release)),
+            // Who begins the job again takes over what is set aside for it, or counts it as spent.
+            Ok(Finished::GoesOn) => return Err(Stopped::Wish(Wish::Release)),
             Ok(Finished::Lost(why)) => return Err(Stopped::Lost(why)),
             Ok(Finished::Wish(wish)) => Err(Stopped::Wish(wish)),
             Ok(Finished::Ended(end)) => Ok(end),
@@ -483,12 +500,20 @@ impl Run<'_> {
         receipt.engine_ms = Some(engine_ms);
         receipt.peak_memory = end.peak_memory;
         receipt.cage = Some(end.used);
-        let error = match end.result {
-            Ok(report) => return Ok(Some((report, input.bundle.diff))),
-            Err(error) => error,
-        };
         let named = || EngineUsed { name: name.to_owned(), ..Default::default() };
-        receipt.engine = Some(error.used.as_deref().cloned().unwrap_or_else(named));
+        let error = match end.result {
+            Ok(report) => {
+                let mut report = redactor.clean(report);
+                report.used = seal.mark(report.used);
+                if let Err(error) = seal.check(self.setting.pins).await {
+                    receipt.engine = Some(report.used);
+                    return Err(error.into());
+                }
+                return Ok(Some((report, input.bundle.diff)));
+            }
+            Err(error) => redactor.clean(error),
+        };
+        receipt.engine = Some(seal.mark(error.used.as_deref().cloned().unwrap_or_else(named)));
         not_seen(receipt, "the engine did not finish");
         match exhausted {
             Some(cap) => self.refuse(cap),

@@ -177,6 +177,9 @@ pub struct EngineUsed {
     /// `rules`, `claude` or `command`.
     pub name: String,
     pub version: Option<String>,
+    /// Of its program, as it was looked at before it began: `sha256:` and the first twelve digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     pub model: Option<String>,
     pub turns: Option<u32>,
     pub input_tokens: Option<u64>,

@@ -251,7 +251,7 @@ async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: Str
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("ready")]);
-    tracing::info!("cicdctl {} is ready as {} on {place}", env!("CARGO_PKG_VERSION"), shared.scope.name());
+    tracing::info!("cicdctl {} is ready as {} on {place}", crate::version(), shared.scope.name());
     let mut idle = idle.0;
     let mut pulse = tokio::time::interval(pulse_interval(idle));
     loop {

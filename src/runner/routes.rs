@@ -105,7 +105,7 @@ async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
 async fn info(shared: &Shared) -> Result<Answer, Refusal> {
     let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
     let info = RunnerInfo {
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: crate::version().into(),
         scope: shared.scope.name().into(),
         ready: !shared.is_stopping(),
         queued,

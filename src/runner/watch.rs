@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::config::{Agent, GitHubConfig, On, TriggerConfig, WatchConfig};
 use crate::error::Fail;
 use crate::forge::github::{GitHub, TOKEN, credentials};
 use crate::forge::{Comment, Forge, ForgeError, Permission, Polled, PullRequest, Reaction};
+use crate::secret::Stamp;
 use crate::store::{self, Changed, Key, Step, Watch, Watched, now_ms};
 use crate::{plain, quantity, review};
 
@@ -63,6 +65,8 @@ struct Open {
     forge: GitHub,
     repo: String,
     github: GitHubConfig,
+    /// The secrets as they were when it was made.
+    secrets: Vec<(PathBuf, Stamp)>,
     etag: Option<String>,
 }
 
@@ -128,10 +132,12 @@ fn eye(shared: &Shared, name: &AgentName) -> Result<Option<Eye>> {
 
 /// One look at the repository, and all that follows from it.
 async fn look(shared: &Shared, eye: &Eye, open: &mut Option<Open>) -> Result<()> {
-    let known = open.take().filter(|open| open.repo == eye.repo && open.github == eye.github);
+    // Another token may have been stored, which is to be used though the old one is still good.
+    let stamps = shared.host.vault().stamps();
+    let known = open.take().filter(|open| open.repo == eye.repo && open.github == eye.github && open.secrets == stamps);
     let open = open.insert(match known {
         Some(open) => open,
-        None => connect(shared, eye)?,
+        None => connect(shared, eye, stamps)?,
     });
     let polled = pulls(shared, eye, &open.forge, open.etag.as_deref()).await?;
     // Only now: had it been noted earlier, the next look would find nothing to be done.
@@ -139,14 +145,16 @@ async fn look(shared: &Shared, eye: &Eye, open: &mut Option<Open>) -> Result<()>
     comments(shared, eye, &open.forge).await
 }
 
-fn connect(shared: &Shared, eye: &Eye) -> Result<Open> {
+fn connect(shared: &Shared, eye: &Eye, secrets: Vec<(PathBuf, Stamp)>) -> Result<Open> {
+    // Whatever this connection brings to the log is cleaned of what it was made with.
+    shared.host.vault().redactor();
     let Some(credentials) = credentials::find(&shared.host, &eye.github)? else {
         return Err(Fail::new("there is no token for GitHub")
             .hint(format!("`cicdctl secret set {TOKEN}` stores one"))
             .into());
     };
     let forge = GitHub::connect(&shared.host, &eye.github, eye.repo.clone(), credentials)?;
-    Ok(Open { forge, repo: eye.repo.clone(), github: eye.github.clone(), etag: None })
+    Ok(Open { forge, repo: eye.repo.clone(), github: eye.github.clone(), secrets, etag: None })
 }
 
 /// Brings the queue to where the open pull requests are; hands back the ETag of what it has seen, if that is new.

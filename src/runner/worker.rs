@@ -12,11 +12,13 @@ use super::{Scope, Shared, room};
 use crate::api::{Happening, Job, ReviewRequest};
 use crate::cage::{API_KEY, Cage, Wish};
 use crate::config::{Agent, Config};
+use crate::disk;
 use crate::error::Fail;
 use crate::forge::Forge;
 use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Again, Outcome, Review, Setting};
+use crate::secret::Vault;
 use crate::store::{Blame, Ending, Store, is_damage, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
@@ -97,7 +99,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
             let until_ms =
                 review.retry_at_ms.unwrap_or_else(|| now_ms() + pause_ms(job.deferrals)).max(now_ms() + 1000);
             let reason = review.reason.clone().unwrap_or_default();
-            match patiently(&shared, &id, || shared.store.defer(&id, until_ms, review.clone())).await {
+            match patiently(&shared, &id, false, || shared.store.defer(&id, until_ms, review.clone())).await {
                 Ok(()) => {
                     tracing::info!(
                         CICD_JOB = %id, CICD_OUTCOME = "deferred",
@@ -113,7 +115,8 @@ async fn one(shared: Arc<Shared>, job: Job) {
             let outcome = review.outcome;
             let reason = review.reason.clone().map_or(String::new(), |reason| format!(": {reason}"));
             let findings = crate::quantity::count(review.findings.len(), "finding");
-            match patiently(&shared, &id, || shared.store.finish(&id, review.clone())).await {
+            match patiently(&shared, &id, outcome != Outcome::Failed, || shared.store.finish(&id, review.clone())).await
+            {
                 Ok(()) => {
                     if outcome == Outcome::Failed {
                         tracing::error!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}{reason}");
@@ -141,7 +144,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
                 }
             };
             tracing::info!(CICD_JOB = %id, "job {id} goes back into the queue: {reason}");
-            match patiently(&shared, &id, || shared.store.requeue(&id, &reason, blame)).await {
+            match patiently(&shared, &id, true, || shared.store.requeue(&id, &reason, blame)).await {
                 Ok(true) => {}
                 Ok(false) => tracing::error!(CICD_JOB = %id, CICD_OUTCOME = "failed", "job {id} is given up: {reason}"),
                 // The next process finds it running, and nobody who runs it.
@@ -182,8 +185,14 @@ fn pause_ms(deferrals: u32) -> i64 {
 }
 
 /// Writes down what became of a job, however long that takes: a disk that is full has room again some day, and until then
-/// nobody else may begin the job. A process that is to stop leaves it to the next one.
-async fn patiently<T, F: Future<Output = Result<T>>>(shared: &Shared, id: &str, write: impl Fn() -> F) -> Result<T> {
+/// nobody else may begin the job. Perhaps it is the job's own directory that fills it: then what of that is not needed any
+/// more goes, and all of it where nothing in it is to be `kept`. A process that is to stop leaves it to the next one.
+async fn patiently<T, F: Future<Output = Result<T>>>(
+    shared: &Shared,
+    id: &str,
+    kept: bool,
+    write: impl Fn() -> F,
+) -> Result<T> {
     loop {
         match write().await {
             // Of a damaged store nothing can be hoped.
@@ -193,6 +202,10 @@ async fn patiently<T, F: Future<Output = Result<T>>>(shared: &Shared, id: &str, 
             }
             Err(error) if !shared.is_stopping() => {
                 tracing::error!(CICD_JOB = %id, "{error:#}; it is tried again");
+                let paths = &shared.host.paths;
+                if disk::is_full(&error, &paths.state_dir) {
+                    review::make_room(&paths.workspace(shared.scope.agent()), id, kept).await;
+                }
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
             done => return done,
@@ -266,6 +279,30 @@ pub async fn in_scope(
     wish: &mut watch::Receiver<Wish>,
     tell: &mut (dyn FnMut(Happening) + Send),
 ) -> Result<Review, Again> {
+    // The last net: nothing that leaves here, to be stored, logged, shown or told, has a secret in it.
+    let vault = host.vault();
+    let redactor = vault.redactor();
+    let mut tell = |what| tell(redactor.clean(what));
+    let review = in_scope_with(host, &vault, scope, cage, store, job, wish, &mut tell).await;
+    // Another secret may have been stored meanwhile.
+    let review = review.map(|review| vault.redactor().clean(redactor.clean(review)));
+    review.map_err(|again| match again {
+        Again::Lost(why) => Again::Lost(vault.redactor().text(&why)),
+        Again::Stopped => Again::Stopped,
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "what `in_scope` is given, and one thing more")]
+async fn in_scope_with(
+    host: &Host,
+    vault: &Vault,
+    scope: &Scope,
+    cage: &Cage,
+    store: Option<&Store>,
+    job: &Job,
+    wish: &mut watch::Receiver<Wish>,
+    tell: &mut (dyn FnMut(Happening) + Send),
+) -> Result<Review, Again> {
     let (config, agent) = match settings(host, scope) {
         Ok(found) => found,
         Err(error) => return Ok(failed(job, &format!("{error:#}"))),
@@ -289,7 +326,6 @@ pub async fn in_scope(
         Ok(skills) => skills,
         Err(error) => return Ok(failed(job, &review::reason(&error))),
     };
-    let key_file = host.paths.credentials_dir().join(API_KEY.0);
     let setting = Setting {
         config: &config,
         cage,
@@ -297,10 +333,11 @@ pub async fn in_scope(
         cache_dir: &host.paths.cache_dir,
         workspace: &host.paths.workspace(scope.agent()),
         engine_home: &host.paths.engine_home(scope.agent()),
-        api_key_file: key_file.exists().then_some(key_file),
+        vault,
         api_key_in_environment: in_environment,
         program: &host.program,
         claude: host.find_program("claude"),
+        pins: &host.paths.pins(),
         forge: forge.as_ref().map(|forge| forge as &dyn Forge),
         repo: known_repo,
         skills: &skills,

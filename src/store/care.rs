@@ -17,6 +17,8 @@ use crate::files;
 
 /// The log of changes is cut to this size once it is written back; a burst leaves no large file behind. In bytes.
 pub(super) const WAL_KEPT: u64 = 8 << 20;
+/// How the name of a directory begins in which the store is being copied.
+pub const COPYING: &str = ".copying-";
 /// Rows that go in one transaction.
 const AT_ONCE: u32 = 100;
 /// Pages that are given back in one transaction.
@@ -42,7 +44,7 @@ pub struct Pruned {
 /// Jobs that ended before ?1 and that nobody needs: not the newest review of a pull request that is open, which the next
 /// one builds on, nor what an open finding names as its last report. What was spent is in another table and stays.
 const OLD: &str = "state = 'ended' AND ended_ms < ?1
-    AND id NOT IN (SELECT json_extract(last, '$.job') FROM findings WHERE state = 'open')
+    AND id NOT IN (SELECT coalesce(json_extract(last, '$.job'), '') FROM findings WHERE state = 'open')
     AND id NOT IN (
         SELECT max(newest.id) FROM watched JOIN jobs AS newest ON newest.pull = watched.repo || '#' || watched.number
         WHERE json_extract(watched.key, '$.open') AND newest.pull IS NOT NULL AND newest.state = 'ended'
@@ -198,7 +200,7 @@ pub(super) fn back_up(store: &Path, schema: usize) -> Result<()> {
     let copy = || -> Result<()> {
         let dir = to.parent().context("it has no directory")?;
         // SQLite only writes where nothing is, so not into a file that has been made for it.
-        let room = tempfile::Builder::new().prefix(files::TEMPORARY).tempdir_in(dir)?;
+        let room = tempfile::Builder::new().prefix(COPYING).tempdir_in(dir)?;
         let new = room.path().join("store.db");
         let name = new.to_str().context("its path is no text")?;
         Connection::open(store)?.execute("VACUUM INTO ?1", [name])?;
@@ -313,18 +315,18 @@ mod tests {
         for pull in 1..=250 {
             old.push(ended(&store, pull, 91).await);
         }
-        let young = ended(&store, 300, 89).await;
+        let (young, today) = (ended(&store, 300, 89).await, ended(&store, 302, 0).await);
         let request = ReviewRequest { pr: Some(301), ..Default::default() };
         let open = store.accept(Ask { request, ..Ask::default() }).await.unwrap().job.id;
         aged(&store, &open, 400).await;
         let would = store.prune(now_ms(), 90 * DAY, true).await.unwrap();
-        assert_eq!((would.jobs, left(&store).await.len()), (250, 252));
+        assert_eq!((would.jobs, left(&store).await.len()), (250, 253));
         let pruned = store.prune(now_ms(), 90 * DAY, false).await.unwrap();
         assert_eq!(pruned, would);
         assert!(pruned.bytes > 250 * 20_000 && pruned.events == 750, "{pruned:?}");
-        assert_eq!(left(&store).await, [young, open.clone()]);
-        assert_eq!(one_number(&store, "SELECT count(*) FROM events").await, 4);
-        assert_eq!(store.outcomes().await.unwrap(), [(Outcome::Reviewed, 251)]);
+        assert_eq!(left(&store).await, [young, today, open.clone()]);
+        assert_eq!(one_number(&store, "SELECT count(*) FROM events").await, 7);
+        assert_eq!(store.outcomes().await.unwrap(), [(Outcome::Reviewed, 252)]);
         assert_eq!(store.prune(now_ms(), 90 * DAY, false).await.unwrap(), Pruned::default());
         assert_eq!(store.job(&open).await.unwrap().unwrap().state, JobState::Queued);
     }
@@ -451,7 +453,7 @@ mod tests {
         drop(Store::open(&path).unwrap());
         drop(Store::open(&dir.path().join("new.db")).unwrap());
         assert_eq!(backups(&path).unwrap().len(), 1);
-        assert!(files::names(dir.path()).unwrap().iter().all(|name| !name.starts_with(files::TEMPORARY)));
+        assert!(files::names(dir.path()).unwrap().iter().all(|name| !name.starts_with(COPYING)));
     }
 
     #[test]

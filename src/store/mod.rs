@@ -10,6 +10,7 @@ mod care;
 mod ledger;
 mod queue;
 mod spend;
+pub mod version;
 mod watch;
 
 use std::path::Path;
@@ -26,7 +27,7 @@ use crate::error::Fail;
 use crate::files;
 use crate::review::{Outcome, Review};
 
-pub use care::{Pruned, backups, is_damage};
+pub use care::{COPYING, Pruned, backups, is_damage};
 pub use ledger::Wanted;
 pub use queue::{Accepted, Ask, Blame, Cancelled, Ending};
 pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
@@ -75,7 +76,8 @@ impl Store {
     pub fn open(path: &Path) -> Result<Store> {
         let open = || -> Result<Connection> {
             if let Some(dir) = path.parent() {
-                files::make_dir(dir, 0o700)?;
+                // SQLite syncs the directory that its files are in, and none above.
+                files::make_dir_durably(dir, 0o700)?;
             }
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(PATIENCE)?;

@@ -5,6 +5,7 @@ mod login;
 mod proxy;
 mod state;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,12 +13,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use futures_util::StreamExt;
 use zbus::Connection;
-use zbus::wire::{OwnedObjectPath, Variant};
+use zbus::wire::{OwnedObjectPath, OwnedVariant, Variant};
 
 use crate::error::Fail;
 pub use login::{Linger, linger, set_linger};
 use proxy::JobRemovedStream;
-pub use state::{UnitState, exit_status_name};
+pub use state::{CONFINING, UnitState, exit_status_name};
 
 /// How a unit can be told to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +92,30 @@ impl Manager {
         Ok(self.proxy().version().await?)
     }
 
+    /// The number at the head of the version, such as 257.
+    pub async fn major_version(&self) -> Result<u32> {
+        let version = self.version().await.context("could not ask for the version of systemd")?;
+        let digits = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        digits.parse().with_context(|| format!("`{version}` is no version of systemd"))
+    }
+
     /// `NAME=VALUE` of the manager's environment block.
     pub async fn environment(&self) -> Result<Vec<String>> {
         Ok(self.proxy().environment().await?)
+    }
+
+    /// Takes variables out of the manager's environment block; what files of environment.d say is there again after a
+    /// reload.
+    pub async fn unset_environment(&self, names: &[&str]) -> Result<()> {
+        self.proxy()
+            .unset_environment(names)
+            .await
+            .with_context(|| format!("could not take {} out of the user manager's environment", quoted(names)))
+    }
+
+    /// Directories in which the manager looks for units.
+    pub async fn unit_path(&self) -> Result<Vec<String>> {
+        Ok(self.proxy().unit_path().await?)
     }
 
     pub async fn control_group(&self) -> Result<String> {
@@ -224,10 +246,7 @@ impl Manager {
 
     /// State of the unit, loaded for the purpose if need be.
     pub async fn state(&self, unit: &str) -> Result<UnitState> {
-        let path = self.proxy().load_unit(unit).await.with_context(|| format!("could not load `{unit}`"))?;
-        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection()).path(path).build().await?;
-        // The empty name asks for the properties of all interfaces at once.
-        let properties = proxy.get_all("").await.with_context(|| format!("could not read the state of `{unit}`"))?;
+        let properties = self.properties(unit).await?;
         let mut state = UnitState { name: unit.to_owned(), ..UnitState::default() };
         state.fill(&properties);
         // A unit whose file was deleted stays loaded until the next reload, and is gone from then on.
@@ -235,6 +254,14 @@ impl Manager {
             state.load = "not-found".into();
         }
         Ok(state)
+    }
+
+    /// All that systemd says of the unit.
+    pub async fn properties(&self, unit: &str) -> Result<HashMap<String, OwnedVariant>> {
+        let path = self.proxy().load_unit(unit).await.with_context(|| format!("could not load `{unit}`"))?;
+        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection()).path(path).build().await?;
+        // The empty name asks for the properties of all interfaces at once.
+        proxy.get_all("").await.with_context(|| format!("could not read the state of `{unit}`"))
     }
 
     /// Only `ActiveState` and the control group of the unit: what can be asked often.

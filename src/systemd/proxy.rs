@@ -15,6 +15,7 @@ pub type UnitTuple = (String, String, String, String, String, String, OwnedObjec
 )]
 pub trait Manager {
     fn reload(&self) -> zbus::Result<()>;
+    fn unset_environment(&self, names: &[&str]) -> zbus::Result<()>;
     fn subscribe(&self) -> zbus::Result<()>;
     #[allow(clippy::type_complexity)]
     fn enable_unit_files(
@@ -46,6 +47,8 @@ pub trait Manager {
     fn version(&self) -> zbus::Result<String>;
     #[zbus(property(emits_changed_signal = "false"))]
     fn environment(&self) -> zbus::Result<Vec<String>>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn unit_path(&self) -> zbus::Result<Vec<String>>;
     #[zbus(property(emits_changed_signal = "false"))]
     fn control_group(&self) -> zbus::Result<String>;
 }

@@ -4,7 +4,41 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use zbus::wire::OwnedVariant;
+
+/// Properties that confine a service (systemd.exec(5)).
+pub const CONFINING: [&str; 29] = [
+    "BindPaths",
+    "BindReadOnlyPaths",
+    "InaccessiblePaths",
+    "LimitCORE",
+    "LockPersonality",
+    "MemoryDenyWriteExecute",
+    "NoNewPrivileges",
+    "PrivateDevices",
+    "PrivateIPC",
+    "PrivateNetwork",
+    "PrivateTmp",
+    "PrivateUsers",
+    "ProcSubset",
+    "ProtectControlGroups",
+    "ProtectHome",
+    "ProtectHostname",
+    "ProtectKernelTunables",
+    "ProtectProc",
+    "ProtectSystem",
+    "ReadOnlyPaths",
+    "ReadWritePaths",
+    "RestrictAddressFamilies",
+    "RestrictNamespaces",
+    "RestrictRealtime",
+    "RestrictSUIDSGID",
+    "SystemCallArchitectures",
+    "SystemCallErrorNumber",
+    "SystemCallFilter",
+    "UMask",
+];
 
 /// The state of one unit, as `status` shows it. A property that the manager does not have is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -39,6 +73,9 @@ pub struct UnitState {
     pub fragment: Option<PathBuf>,
     #[serde(skip)]
     pub invocation: Option<String>,
+    /// Of a service: what tells its confinement from that of another.
+    #[serde(skip)]
+    pub hardening: Option<String>,
 }
 
 impl UnitState {
@@ -81,6 +118,18 @@ impl UnitState {
         {
             self.invocation = Some(hex::encode(id));
         }
+        if properties.contains_key("MainPID") {
+            let mut digest = Sha256::new();
+            for name in CONFINING {
+                digest.update(format!("{name}={:?}\n", properties.get(name)));
+            }
+            self.hardening = Some(hex::encode(&digest.finalize()[..8]));
+        }
+    }
+
+    /// Memory, CPU and tasks that were asked for.
+    pub fn limits(&self) -> [Option<u64>; 3] {
+        [self.memory_max, self.cpu_quota_usec, self.tasks_max]
     }
 
     pub fn is_active(&self) -> bool {

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::Places;
-use super::plan::{Action, Change, Plan};
+use super::plan::{Action, Authorship, Change, Plan, Present, authorship};
 use crate::agent::AgentName;
 use crate::files;
 
-/// The files that cicdctl writes, as far as they are there: path and text.
-pub fn present(places: &Places) -> Result<Vec<(PathBuf, String)>> {
+/// The files that cicdctl writes, as far as they are there.
+pub fn present(places: &Places) -> Result<Vec<Present>> {
     let mut paths = vec![places.environment_file.clone()];
     for name in files::names(&places.unit_dir)? {
         let path = places.unit_dir.join(&name);
@@ -27,25 +27,76 @@ pub fn present(places: &Places) -> Result<Vec<(PathBuf, String)>> {
         if path.is_dir() {
             continue;
         }
-        if let Some(text) = files::read(&path)? {
-            present.push((path, text));
+        if let Some(files::Found { text, link }) = files::look(&path)? {
+            let authorship = if link.is_some() { Authorship::Link } else { authorship(&text) };
+            present.push(Present { path, text, authorship });
         }
     }
     Ok(present)
 }
 
-/// Writes and removes what the plan says, each file whole or not at all.
+/// Links below the unit directory by which units of ours are enabled. `systemctl disable` does not find those of a unit
+/// that has lost its file, and there may be no manager to ask.
+pub fn enablements(places: &Places) -> Result<Vec<PathBuf>> {
+    let mut links = Vec::new();
+    for name in files::names(&places.unit_dir)? {
+        let dir = places.unit_dir.join(&name);
+        let is_plain = dir.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+        if !is_plain || !(name.ends_with(".wants") || name.ends_with(".requires")) {
+            continue;
+        }
+        for unit in files::names(&dir)? {
+            let link = dir.join(&unit);
+            let ours = ["cicd-runner.", "cicd-gc."].iter().any(|ours| unit.starts_with(ours))
+                || AgentName::of_unit(&unit).is_some()
+                || is_agent_socket(&unit);
+            // What leads elsewhere somebody else has made.
+            let target = std::fs::read_link(&link).ok().map(|target| dir.join(target));
+            if ours && target.is_some_and(|target| target.starts_with(&places.unit_dir)) {
+                links.push(link);
+            }
+        }
+    }
+    Ok(links)
+}
+
+fn is_agent_socket(unit: &str) -> bool {
+    unit.strip_suffix(".socket").is_some_and(|name| AgentName::of_unit(&format!("{name}.service")).is_some())
+}
+
+/// Directories in which only commands write that change units, one at a time.
+pub fn shared(places: &Places) -> Result<Vec<PathBuf>> {
+    let mut dirs = vec![places.unit_dir.clone()];
+    dirs.extend(places.environment_file.parent().map(Path::to_path_buf));
+    for name in files::names(&places.unit_dir)? {
+        if name.starts_with("cicd-agent@") && name.ends_with(".service.d") {
+            dirs.push(places.unit_dir.join(name));
+        }
+    }
+    Ok(dirs)
+}
+
+/// Removes what a command left there that was killed.
+pub fn sweep(places: &Places) -> Result<()> {
+    for dir in shared(places)? {
+        files::remove_temporary(&dir)?;
+    }
+    Ok(())
+}
+
+/// Writes and removes what the plan says, each file whole or not at all, and none that is not as it was planned for.
 pub fn apply(plan: &Plan) -> Result<()> {
     for Change { file, action } in &plan.changes {
         match action {
-            Action::Create | Action::Update { .. } => {
+            Action::Create => {
                 if let Some(dir) = file.path.parent() {
                     files::make_dir(dir, 0o755)?;
                 }
-                files::write(&file.path, file.text.as_bytes(), file.mode)?;
+                files::create(&file.path, file.text.as_bytes(), file.mode)?;
             }
-            Action::Remove { .. } => {
-                files::remove(&file.path)?;
+            Action::Update { old } => files::replace(&file.path, old, file.text.as_bytes(), file.mode)?,
+            Action::Remove { old } => {
+                files::remove_if(&file.path, old)?;
                 remove_empty_dropin_dir(&file.path);
             }
             Action::Keep { .. } => {}
@@ -54,7 +105,8 @@ pub fn apply(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn remove_empty_dropin_dir(path: &Path) {
+/// The directory of a drop-in that is gone.
+pub fn remove_empty_dropin_dir(path: &Path) {
     if let Some(dir) = path.parent().filter(|dir| dir.extension().is_some_and(|extension| extension == "d")) {
         // environment.d is not ours to remove here; `uninstall` knows who made it.
         if dir.file_name().is_some_and(|name| name != "environment.d") {

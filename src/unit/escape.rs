@@ -73,6 +73,29 @@ impl fmt::Display for CommandLine {
     }
 }
 
+/// The program that the last `ExecStart=` of a unit's text starts, as systemd reads it; `None` where there is none.
+pub fn program_of(text: &str) -> Option<String> {
+    let line = text.lines().rev().find_map(|line| line.trim_start().strip_prefix("ExecStart="))?;
+    // systemd.service(5), "Special executable prefixes"
+    let line = line.trim().trim_start_matches(['@', '-', ':', '+', '!']);
+    let (quoted, line) = match line.strip_prefix('"') {
+        Some(line) => (true, line),
+        None => (false, line),
+    };
+    let (mut word, mut rest) = (String::new(), line.chars());
+    while let Some(c) = rest.next() {
+        match c {
+            '"' if quoted => break,
+            c if !quoted && c.is_whitespace() => break,
+            '\\' => word.push(rest.next()?),
+            // `%%` and `$$`; other specifiers and variables no program of ours has in its path.
+            '%' | '$' if rest.next() != Some(c) => return None,
+            c => word.push(c),
+        }
+    }
+    (!word.is_empty()).then_some(word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +121,17 @@ mod tests {
     fn a_command_line_is_words_that_systemd_does_not_expand() {
         let line = CommandLine(["/opt/a b/$x%y", "run", "--session-id", "%i", ""].map(str::to_owned).into());
         assert_eq!(line.to_string(), r#""/opt/a b/$$x%%y" run --session-id %i """#);
+    }
+
+    #[test]
+    fn the_program_of_a_unit_is_read_as_it_was_written() {
+        for program in ["/usr/local/bin/cicdctl", r#"/opt/a b/$x%y/"q"\c"#] {
+            let line = CommandLine([program, "run", "daemon"].map(str::to_owned).into());
+            assert_eq!(program_of(&format!("[Service]\nType=notify\nExecStart={line}\n")).as_deref(), Some(program));
+        }
+        assert_eq!(program_of("ExecStart=-/bin/a\nExecStart=\nExecStart=@/bin/b c").as_deref(), Some("/bin/b"));
+        assert_eq!(program_of("[Service]\nExecStart=\n"), None);
+        assert_eq!(program_of("ExecStart=%h/x\n"), None);
     }
 
     #[test]

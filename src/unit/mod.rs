@@ -12,6 +12,7 @@ use askama::Template;
 
 use crate::agent::AgentName;
 use crate::config::{Agent, Config, Limits};
+use crate::secret::Value;
 use escape::CommandLine;
 
 pub const RUNNER_SERVICE: &str = "cicd-runner.service";
@@ -20,7 +21,8 @@ pub const SLICE: &str = "cicd.slice";
 pub const GC_SERVICE: &str = "cicd-gc.service";
 pub const GC_TIMER: &str = "cicd-gc.timer";
 /// Every unit of ours that can be loaded, as patterns for `ListUnitsByPatterns`.
-pub const PATTERNS: [&str; 5] = ["cicd-runner.*", "cicd-agent@*", "cicd-job-*", "cicd.slice", "cicd-gc.*"];
+pub const PATTERNS: [&str; 6] =
+    ["cicd-runner.*", "cicd-agent@*", "cicd-job-*", "cicd-probe-*", "cicd.slice", "cicd-gc.*"];
 
 /// Where things are, as the unit files must say it.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub struct Places {
     /// Variables that a unit needs to find the same directories (XDG variables that are not at their default), and
     /// its PATH.
     pub environment: Vec<(String, String)>,
+    /// Secrets that our file of environment.d has: they are nowhere else, so they are written again with it.
+    pub secrets: Vec<(String, Value)>,
 }
 
 /// A file that should exist, with the header that tells whose it is.
@@ -67,8 +71,11 @@ pub fn files(config: &Config, agents: &[Agent], places: &Places) -> Result<Vec<U
         let name = dropin_name(&agent.name);
         files.push(unit(places, &name, dropin.render(), "cicdctl apply")?);
     }
-    if !config.environment.is_empty() {
-        let environment = config.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    if !config.environment.is_empty() || !places.secrets.is_empty() {
+        let mut environment: Vec<(String, String)> =
+            config.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let secrets = places.secrets.iter().filter(|(name, _)| !config.environment.contains_key(name));
+        environment.extend(secrets.map(|(name, value)| (name.clone(), value.reveal().to_owned())));
         let text = Environment { environment }.render().context("could not render the environment.d file")?;
         files.push(UnitFile {
             path: places.environment_file.clone(),
@@ -174,6 +181,7 @@ mod tests {
             state_dir: "/home/al ice/.local/state/cicd-toolkit".into(),
             cache_dir: "/home/al ice/.cache/cicd-toolkit".into(),
             environment: vec![("PATH".into(), "/home/al ice/bin:/usr/bin".into())],
+            secrets: Vec::new(),
         }
     }
 
@@ -260,5 +268,21 @@ WantedBy=default.target
         assert!(dropin.starts_with("[Service]\nCPUQuota=10%\n") && dropin.contains("\nMemoryMax=64M\n"), "{dropin}");
         assert_eq!(text(&files, "environment.d/cicd-toolkit.conf"), "HTTPS_PROXY=\"http://p:1/$$x\\\"%\"\n");
         assert!(files.iter().any(|file| file.mode == 0o600));
+    }
+
+    #[test]
+    fn a_secret_that_is_in_environment_d_stays_there_and_is_not_shown() {
+        let secrets = vec![("GITHUB_TOKEN".to_owned(), Value::new("c4n$4ry"))];
+        let places = Places { secrets, ..places() };
+        let files = files(&Config::default(), &[], &places).unwrap();
+        let file = files.iter().find(|file| file.path == places.environment_file).unwrap();
+        assert_eq!(text(&files, "environment.d/cicd-toolkit.conf"), "GITHUB_TOKEN=\"c4n$$4ry\"\n");
+        assert_eq!(file.mode, 0o600);
+        let found = crate::secret::environment::secrets(&file.text);
+        assert_eq!(found[0].value.as_ref(), Some(&places.secrets[0].1));
+        let old = plan::with_header("GITHUB_TOKEN=\"c4n-old\"\n", "cicdctl apply");
+        let plan = plan::Plan::new(files.clone(), &[(file.path.clone(), old)], false);
+        let shown = plan.describe(true);
+        assert!(shown.contains("update") && shown.contains("[secret]") && !shown.contains("c4n"), "{shown}");
     }
 }

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cicdctl::api::ReviewRequest;
 use cicdctl::cage::{Cage, Wish};
 use cicdctl::config::{Config, EngineName};
+use cicdctl::engine::pin::Pins;
 use cicdctl::forge::github::GitHub;
 use cicdctl::forge::{Forge, Token};
 use cicdctl::review::{self, Outcome, Review, Setting};
+use cicdctl::secret::Vault;
 use cicdctl::skill::Catalog;
 use cicdctl::store::{Ask, Store};
 use serde_json::Value;
@@ -24,7 +27,8 @@ pub struct World {
     pub fake: Fake,
     pub github: GitHub,
     pub config: Config,
-    pub key: Option<PathBuf>,
+    /// Where secrets are, if there are any.
+    pub secrets: PathBuf,
     pub store: Option<Store>,
     /// How often the job was put off.
     pub turn: u32,
@@ -36,7 +40,8 @@ impl World {
         let fake = Fake::start().await;
         let token = Token::new(TOKEN).unwrap();
         let github = GitHub::new(fake.api().parse().unwrap(), REPO.into(), token).unwrap().with_pace(Duration::ZERO);
-        let world = World { dir, fake, github, config: Config::default(), key: None, store: None, turn: 0 };
+        let secrets = dir.path().join("secrets");
+        let world = World { dir, fake, github, config: Config::default(), secrets, store: None, turn: 0 };
         let bare = world.bare();
         std::fs::create_dir_all(&bare).unwrap();
         world.git(&bare, &["init", "-q", "--bare", "-b", "main", "."]);
@@ -127,10 +132,11 @@ impl World {
             cache_dir: &place("cache"),
             workspace: &place("workspace"),
             engine_home: &place("home"),
-            api_key_file: self.key.clone(),
+            vault: &Vault::new(self.secrets.clone(), place("environment.conf"), Arc::default()),
             api_key_in_environment: false,
             program: Path::new(PROGRAM),
             claude: None,
+            pins: &Pins { file: place("engines.lock"), digests: place("digests.json") },
             forge: Some(&self.github as &dyn Forge),
             repo: None,
             store: self.store.as_ref(),
@@ -425,13 +431,11 @@ async fn an_engine_that_needs_its_key_gets_no_other_secret() {
     let mut world = World::new().await.with_engine(
         "case $1 in --version | --help) echo 2.1.330; exit ;; esac
          cd \"$(dirname \"$0\")\" && env >engine-env && tr '\\0' '\\n' </proc/$PPID/environ >cage-env
-         ls \"$(sed -n 's/^CREDENTIALS_DIRECTORY=//p' cage-env)\" >cage-secrets; exit 1",
+         tr '\\0' ' ' </proc/$PPID/cmdline >cage-argv; exit 1",
     );
-    let secrets = world.dir.path().join("secrets");
-    std::fs::create_dir_all(&secrets).unwrap();
-    std::fs::write(secrets.join("anthropic-api-key"), "key-4711\n").unwrap();
-    std::fs::write(secrets.join("github-token"), "not-for-engines").unwrap();
-    world.key = Some(secrets.join("anthropic-api-key"));
+    std::fs::create_dir_all(&world.secrets).unwrap();
+    std::fs::write(world.secrets.join("anthropic-api-key"), "key-4711\n").unwrap();
+    std::fs::write(world.secrets.join("github-token"), "not-for-engines").unwrap();
     world.config.review.engine = EngineName::Claude;
     world.config.engine.claude.program = Some(world.config.engine.command.argv[0].clone().into());
     let uncounted = world.post().await;
@@ -441,8 +445,9 @@ async fn an_engine_that_needs_its_key_gets_no_other_secret() {
     assert_eq!(world.post().await.outcome, Outcome::Failed);
     let read = |name: &str| std::fs::read_to_string(world.dir.path().join(name)).unwrap();
     assert!(read("engine-env").contains("key-4711"));
-    assert_eq!(read("cage-secrets"), "anthropic-api-key\n");
-    assert!(!read("cage-env").contains(TOKEN) && !read("engine-env").contains(TOKEN));
+    let cage = read("cage-env") + &read("cage-argv");
+    assert!(cage.contains("run job") && !cage.contains("key-4711") && !cage.contains(TOKEN), "{cage}");
+    assert!(!read("engine-env").contains(TOKEN) && !read("engine-env").contains("not-for-engines"));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::cli::Changing;
+use crate::command::doctor;
 use crate::config::{self, Agent, AgentFile, EngineName, MIN_WATCH, Percent, Size, Source, Span};
 use crate::converge;
 use crate::error::{Exit, Fail};
@@ -16,6 +17,7 @@ use crate::git::Repository;
 use crate::host::Host;
 use crate::install::Manifest;
 use crate::plain;
+use crate::review;
 use crate::systemd::Verb;
 
 /// Add an agent for a project and start it
@@ -55,6 +57,7 @@ pub struct Args {
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let name: AgentName = args.name.parse().map_err(Fail::usage)?;
+    let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
     let Some(mut manifest) = Manifest::load(&host.paths.manifest())? else {
         bail!(Fail::new("nothing is set up for this user yet").hint("run `cicdctl init` first"));
     };
@@ -89,8 +92,13 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
 
     let plan = converge::plan(host, &config, &agents, false)?;
     let manager = host.manager().await?;
-    let running = manager.state(&name.socket()).await.is_ok_and(|state| state.is_active());
-    let mut also = Vec::new();
+    let mut running = manager.is_enabled(&name.socket()).await && manager.is_enabled(&name.service()).await;
+    running &= manager.state(&name.socket()).await.is_ok_and(|state| state.is_active());
+    if agent.watches().is_some() {
+        // The others are woken by their socket.
+        running &= manager.state(&name.service()).await.is_ok_and(|state| state.is_active());
+    }
+    let mut also = converge::unfinished(&manifest);
     if present.is_none() {
         also.push(format!("create {}", path.display()));
     }
@@ -104,20 +112,26 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         host.ui.say(&format!("Nothing to change: agent `{name}` is there and its socket listens."));
         return Ok(Exit::Done);
     }
-    let _lock = converge::lock(host)?;
+    converge::check_places(host)?;
     files::make_dir(&host.paths.agents_dir(), 0o700)?;
     for dir in ["engine-home", "workspace", "sessions"] {
         files::make_dir(&host.paths.agent_state(&name).join(dir), 0o700)?;
     }
-    files::write(&path, text.as_bytes(), 0o600)?;
+    if present.is_none() {
+        files::create(&path, text.as_bytes(), 0o600)?;
+    }
     converge::apply(host, &plan, &mut manifest, &manager).await?;
-    manager.enable(&[&name.service(), &name.socket()]).await?;
+    converge::enable(host, &mut manifest, &manager, &[&name.service(), &name.socket()]).await?;
     start(host, &manager, &name).await?;
     host.ui.say(&format!("Done: agent `{name}` answers on its socket."));
     host.ui.say(&format!("  configuration  {}", path.display()));
     if let Some(path) = &agent.path {
         host.ui.say(&format!("  project        {}", path.display()));
     }
+    let proof = doctor::probe::of_agent(host, &manager, &name.service(), agent.config.hardening.level).await;
+    // It runs; what could not be looked at is no reason to take it back.
+    let proof = proof.unwrap_or_else(|error| format!("not proved: {}", review::reason(&error)));
+    host.ui.say(&format!("  limits and hardening: {proof}"));
     host.ui.say(&format!("  undo           cicdctl agent remove {name}"));
     match agent.watches() {
         Some(repo) => {
@@ -140,7 +154,7 @@ fn next_for_watch(host: &Host, agent: &Agent) -> String {
                         `[watch] backlog = true` changes that."
             .into(),
         Ok(None) => format!("Next: `cicdctl secret set {TOKEN}`; without a token it sees nothing."),
-        Err(error) => format!("It sees nothing yet: {}", crate::review::reason(&error)),
+        Err(error) => format!("It sees nothing yet: {}", review::reason(&error)),
     }
 }
 

@@ -58,6 +58,7 @@ fn chosen(host: &Host, config: &Config, names: &[String]) -> Result<Vec<Agent>> 
     let mut chosen: Vec<Agent> = Vec::new();
     for name in names {
         if name.contains(['*', '?', '[']) {
+            crate::globs::check_size(name).map_err(Fail::usage)?;
             let glob = globset::Glob::new(name)
                 .map_err(|error| Fail::usage(format!("`{name}` is no glob: {error}")))?
                 .compile_matcher();

@@ -26,6 +26,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
     let Some(mut manifest) = Manifest::load(&host.paths.manifest())? else {
         bail!(Fail::new("nothing is set up for this user yet").hint("run `cicdctl init` first"));
     };
@@ -36,14 +37,13 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let plan = converge::plan(host, &config, &agents, false)?;
     let mut also = Vec::new();
     for agent in &chosen {
-        also.push(format!("stop and disable {}", agent.name.service()));
+        also.push(format!("stop and disable {}, and cancel its jobs", agent.name.service()));
         also.push(format!("remove {}", host.paths.agent_file(&agent.name).display()));
         also.push(format!("remove {}", host.paths.agent_state(&agent.name).display()));
     }
     if !converge::agreed(host, &plan, &also, args.changing, converge::Question::No)? {
         return Ok(Exit::Done);
     }
-    let _lock = converge::lock(host)?;
     let manager = host.manager().await?;
     for agent in &chosen {
         let name = &agent.name;
@@ -56,7 +56,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
             manager.change_one(Verb::Stop, &cage::unit_name(&job)).await?;
             manager.reset_failed(&cage::unit_name(&job)).await;
         }
-        files::remove_tree(&host.paths.agent_state(name))?;
+        manifest.enabled.retain(|unit| *unit != name.service() && *unit != name.socket());
     }
     if host.paths.store().exists() {
         let store = Store::open(&host.paths.store())?;
@@ -64,6 +64,10 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
             store.forget_watches(&agent.name).await?;
             store.end_all(&agent.name, "its agent was removed").await?;
         }
+    }
+    for agent in &chosen {
+        files::remove_tree(&host.paths.agent_state(&agent.name))?;
+        files::remove(&host.paths.agent_socket(&agent.name))?;
     }
     converge::apply(host, &plan, &mut manifest, &manager).await?;
     // Last, so that an agent whose removal was ended half-way is still there to be removed.

@@ -67,7 +67,7 @@ async fn who(host: &Host, github: &GitHubConfig, is_wanted: bool) -> Check {
     };
     let kind = found.kind();
     let is_token = matches!(found, Credentials::Token(_));
-    let stored = host.paths.credentials_dir().join(TOKEN).exists();
+    let stored = host.vault().list().is_ok_and(|all| all.iter().any(|stored| stored.name == TOKEN));
     let by_environment = is_token && !stored && TOKEN_VARIABLES.iter().any(|name| host.variable(name).is_some());
     let asked = async { connect(host, github, NOWHERE, found)?.identity().await };
     match in_time(asked).await {

@@ -1,16 +1,19 @@
 //! `cicdctl doctor`: every precondition tested, not assumed; each with its cause and the exact remedy.
 
 mod disk;
+mod engine;
 mod forge;
+pub mod probe;
+mod secrets;
+mod upgrade;
 
 use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
-use zbus::wire::Variant;
 
 use crate::api::client::Client;
-use crate::config::{Config, EngineName};
+use crate::config::Config;
 use crate::converge;
 use crate::error::Exit;
 use crate::host::Host;
@@ -24,7 +27,17 @@ use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 ///
 /// Exits with status 1 if a check fails; a warning does not.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Mend what can be mended without a doubt: modes of secrets, and secrets that are in the environment
+    #[arg(long)]
+    fix: bool,
+    /// Answer the question of `--fix` with yes
+    #[arg(short, long, requires = "fix")]
+    pub yes: bool,
+    /// Show what `--fix` would do and do nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,8 +70,24 @@ fn failure(code: &'static str, found: impl Into<String>, remedy: impl Into<Strin
     Check { code, verdict: Verdict::Failure, found: found.into(), remedy: Some(remedy.into()) }
 }
 
-pub async fn run(_: Args, host: &Host) -> Result<Exit> {
-    let checks = checks(host).await;
+pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    if args.fix {
+        secrets::fix(host, args.dry_run).await?;
+        if args.dry_run {
+            return Ok(Exit::Done);
+        }
+    }
+    // An answer of a forge or an engine may say back what it was told.
+    let redactor = host.vault().redactor();
+    let checks: Vec<Check> = checks(host)
+        .await
+        .into_iter()
+        .map(|check| Check {
+            found: redactor.text(&check.found),
+            remedy: check.remedy.map(|remedy| redactor.text(&remedy)),
+            ..check
+        })
+        .collect();
     if host.ui.json {
         host.ui.data_json(&checks)?;
     } else {
@@ -125,6 +154,7 @@ async fn checks(host: &Host) -> Vec<Check> {
                 format!("log in by ssh or on the console, or let root run `loginctl enable-linger {}`", host.user),
             ));
             checks.push(store(host).await);
+            checks.extend(secrets::checks(host, &config, None).await);
             checks.extend(of_configuration(host, &config, is_known).await);
             return checks;
         }
@@ -142,11 +172,12 @@ async fn checks(host: &Host) -> Vec<Check> {
     checks.push(if is_known { drift(host, &config) } else { unknown("drift") });
     checks.push(units(host, &manager, &config).await);
     checks.push(socket(host).await);
-    checks.push(delegation(&manager).await);
-    checks.push(sandbox(host, &manager).await);
+    checks.extend(probe::checks(host, &manager, &config).await);
     checks.push(store(host).await);
+    checks.extend(secrets::checks(host, &config, Some(&manager)).await);
     checks.extend(of_configuration(host, &config, is_known).await);
     checks.push(journal_check(host));
+    checks.extend(upgrade::checks(host).await);
     checks.push(git());
     checks.push(disk::check(host, &config));
     checks.push(disk::gc(host, &manager, &config).await);
@@ -158,7 +189,8 @@ async fn of_configuration(host: &Host, config: &Config, is_known: bool) -> Vec<C
     if !is_known {
         return ["engine", "skills", "forge"].map(unknown).into();
     }
-    let mut checks = vec![engine(host, config), skills(host, config)];
+    let mut checks = engine::checks(host, config).await;
+    checks.push(skills(host, config));
     checks.extend(forge::checks(host, config).await);
     checks
 }
@@ -253,13 +285,13 @@ async fn units(host: &Host, manager: &Manager, config: &Config) -> Check {
 async fn socket(host: &Host) -> Check {
     let client = Client::new(host.paths.runner_socket());
     match tokio::time::timeout(std::time::Duration::from_secs(30), client.info()).await {
-        Ok(Ok(info)) if info.version == env!("CARGO_PKG_VERSION") => {
+        Ok(Ok(info)) if info.version == crate::version() => {
             ok("socket", format!("the runner {} answers", info.version))
         }
         Ok(Ok(info)) => warning(
             "socket",
-            format!("the runner is version {}, this is {}", info.version, env!("CARGO_PKG_VERSION")),
-            "`systemctl --user restart cicd-runner.service`",
+            format!("the runner is version {}, this is {}", info.version, crate::version()),
+            "`cicdctl upgrade`",
         ),
         Ok(Err(error)) => failure("socket", format!("{error:#}"), "`cicdctl init`"),
         Err(_) => failure(
@@ -267,127 +299,6 @@ async fn socket(host: &Host) -> Check {
             "the runner does not answer within 30 s",
             "`cicdctl logs runner`, then `systemctl --user restart cicd-runner.service`",
         ),
-    }
-}
-
-async fn delegation(manager: &Manager) -> Check {
-    let group = manager.control_group().await.unwrap_or_default();
-    let read = |root: &str| std::fs::read_to_string(format!("{root}{group}/cgroup.controllers")).ok();
-    let controllers = read("/sys/fs/cgroup").or_else(|| read("/sys/fs/cgroup/unified")).unwrap_or_default();
-    let missing: Vec<&str> = ["cpu", "memory", "pids"]
-        .into_iter()
-        .filter(|name| !controllers.split_whitespace().any(|known| known == *name))
-        .collect();
-    if missing.is_empty() {
-        return ok("delegation", "cpu, memory and pids are delegated: limits are enforced");
-    }
-    let found = format!(
-        "limits of {} are declared only: the user manager is not given {}",
-        missing.join(", "),
-        if missing.len() == 1 { "this controller" } else { "these controllers" }
-    );
-    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        warning(
-            "delegation",
-            found,
-            "as root: `mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu memory pids\\n' > /etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload`, then log in anew",
-        )
-    } else {
-        warning(
-            "delegation",
-            found,
-            "the host uses the legacy cgroup hierarchy; boot with `systemd.unified_cgroup_hierarchy=1`",
-        )
-    }
-}
-
-/// Starts a unit with a sandbox, as the cages are, and looks whether it could be had.
-async fn sandbox(host: &Host, manager: &Manager) -> Check {
-    let name = format!("cicd-job-doctor-{}.service", std::process::id());
-    let program = host.program.display().to_string();
-    let properties: Vec<(&str, Variant<'_>)> = vec![
-        ("Type", "exec".into()),
-        ("Description", "cicdctl doctor: can the sandbox be had?".into()),
-        ("ExecStart", vec![(program.clone(), vec![program, "--version".to_owned()], false)].into()),
-        ("PrivateUsers", true.into()),
-        ("ProtectSystem", "strict".into()),
-        ("ProtectHome", "read-only".into()),
-        ("PrivateTmp", true.into()),
-        ("StandardOutput", "null".into()),
-    ];
-    let started = manager.start_transient(&name, &properties).await;
-    let state = manager.state(&name).await.unwrap_or_default();
-    manager.reset_failed(&name).await;
-    match started {
-        Ok(()) if !state.is_failed() => ok("sandbox", "a unit with a user namespace of its own starts"),
-        _ => failure(
-            "sandbox",
-            format!("a unit with a user namespace of its own does not start: {}", state.failure()),
-            "unprivileged user namespaces are forbidden; as root `sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000`, \
-             on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; or `[hardening] level = \"off\"` and `cicdctl review --unsandboxed`",
-        ),
-    }
-}
-
-fn engine(host: &Host, config: &Config) -> Check {
-    match config.review.engine {
-        EngineName::Rules => ok("engine", "rules (built in)"),
-        EngineName::Command => match config.engine.command.argv.first() {
-            Some(program) if Path::new(program).is_file() => ok("engine", format!("command: {program}")),
-            Some(program) => failure(
-                "engine",
-                format!("the engine's program `{program}` does not exist"),
-                "correct `[engine.command] argv` in the configuration",
-            ),
-            None => failure(
-                "engine",
-                "the engine is `command` and no command is set",
-                "set `[engine.command] argv` in the configuration",
-            ),
-        },
-        EngineName::Claude => {
-            let program = config.engine.claude.program.clone().or_else(|| host.find_program("claude"));
-            let Some(program) = program.filter(|program| program.is_file()) else {
-                return failure(
-                    "engine",
-                    "the engine is `claude` and its program was not found",
-                    "`npm install -g @anthropic-ai/claude-code`, or set `[engine.claude] program`",
-                );
-            };
-            let version = std::process::Command::new(&program)
-                .arg("--version")
-                .env_clear()
-                .env("HOME", "/nonexistent")
-                .env("PATH", "/usr/bin:/bin")
-                .output();
-            let version = match version {
-                Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-                Ok(output) => {
-                    return failure(
-                        "engine",
-                        format!("`{} --version` ended with {}", program.display(), output.status),
-                        "install it anew",
-                    );
-                }
-                Err(error) => {
-                    return failure(
-                        "engine",
-                        format!("`{}` does not start: {error}", program.display()),
-                        "install it anew",
-                    );
-                }
-            };
-            let key = host.paths.credentials_dir().join(crate::cage::API_KEY.0).exists();
-            if key {
-                ok("engine", format!("claude {version} at {}, with a key", program.display()))
-            } else {
-                warning(
-                    "engine",
-                    format!("claude {version} at {}, without a stored key", program.display()),
-                    format!("`cicdctl secret set {}`", crate::cage::API_KEY.0),
-                )
-            }
-        }
     }
 }
 

@@ -17,7 +17,7 @@ mod parallel;
 mod prompt;
 mod refute;
 mod session;
-mod stream;
+pub mod stream;
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -27,7 +27,6 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 
 use super::process::{self, End, Ended, OUTPUT_CAP, Program};
-use super::redact::Redactor;
 use super::{
     Bundle, ClaudeSpec, Deadlines, EngineError, EngineReport, PATH, Progress, Workplace, failed, with_last_words,
 };
@@ -35,6 +34,7 @@ use crate::diff::Diff;
 use crate::finding::{Category, Severity};
 use crate::quantity::count;
 use crate::review::EngineUsed;
+use crate::secret::Redactor;
 use refute::Suspect;
 use session::{Keep, Trouble};
 use stream::Stream;
@@ -218,7 +218,7 @@ fn check_pin(pinned: Option<&str>, found: Option<&str>) -> Result<(), EngineErro
     match (pinned, found) {
         (Some(pinned), found) if found != Some(pinned) => Err(failed(format!(
             "Claude Code is {}, and only {pinned} is to be used: install that one \
-             (`npm install -g @anthropic-ai/claude-code@{pinned}`), or change `[engine.claude] version`",
+             (`npm install -g @anthropic-ai/claude-code@{pinned}`), or change `[engine.claude] version` or the pin (`cicdctl engine pin claude`)",
             found.unwrap_or("of an unknown version")
         ))),
         _ => Ok(()),

@@ -63,15 +63,15 @@ impl Heard {
         let Some(id) = text(message, "id").filter(|id| *id != self.answer) else { return };
         id.clone_into(&mut self.answer);
         self.answer_tokens = 0;
-        self.turns += 1;
-        self.input_tokens += count(&message["usage"], &INPUT);
+        self.turns = self.turns.saturating_add(1);
+        self.input_tokens = self.input_tokens.saturating_add(count(&message["usage"], &INPUT));
         self.grow(&message["usage"]);
     }
 
     /// How far the answer has come; a count from its beginning.
     fn grow(&mut self, usage: &Value) {
         let tokens = count(usage, &OUTPUT).max(self.answer_tokens);
-        self.output_tokens += tokens - self.answer_tokens;
+        self.output_tokens = self.output_tokens.saturating_add(tokens - self.answer_tokens);
         self.answer_tokens = tokens;
     }
 }
@@ -81,7 +81,7 @@ const INPUT: [&str; 3] = ["input_tokens", "cache_creation_input_tokens", "cache_
 const OUTPUT: [&str; 1] = ["output_tokens"];
 
 fn count(usage: &Value, names: &[&str]) -> u64 {
-    names.iter().filter_map(|name| usage[*name].as_u64()).sum()
+    names.iter().filter_map(|name| usage[*name].as_u64()).fold(0, u64::saturating_add)
 }
 
 #[derive(Debug)]
@@ -686,6 +686,7 @@ mod tests {
             EngineUsed {
                 name: "claude".to_owned(),
                 version: Some("2.1.330".to_owned()),
+                digest: None,
                 model: Some("claude-sonnet-5-5".to_owned()),
                 turns: Some(4),
                 input_tokens: Some(6900),

@@ -6,7 +6,6 @@ use super::app::App;
 use super::proxy::Proxy;
 use crate::config::{ApiUrl, GitHubConfig};
 use crate::error::Fail;
-use crate::files;
 use crate::forge::Token;
 use crate::host::Host;
 
@@ -76,10 +75,17 @@ impl Credentials {
 }
 
 /// Read for each job, so that new ones are used at once. In this order: CICD_GITHUB_TOKEN, the App where one is
-/// configured, the secret, GITHUB_TOKEN.
+/// configured, the secret, GITHUB_TOKEN (as our file in environment.d has it now, which may be newer than what this
+/// process was given at its start).
 pub fn find(host: &Host, config: &GitHubConfig) -> Result<Option<Credentials>> {
-    let secret = |name: &str| files::read(&host.paths.credentials_dir().join(name));
-    choose(config.app_id.as_deref(), |name| host.variable(name).map(str::to_owned), secret)
+    let vault = host.vault();
+    let secret = |name: &str| Ok(vault.value(name)?.map(|value| value.reveal().to_owned()));
+    let kept = vault.variable(TOKEN_VARIABLES[1])?;
+    let variable = |name: &str| match &kept {
+        Some(value) if name == TOKEN_VARIABLES[1] => Some(value.reveal().to_owned()),
+        _ => host.variable(name).map(str::to_owned),
+    };
+    choose(config.app_id.as_deref(), variable, secret)
 }
 
 fn choose(
