@@ -28,11 +28,11 @@ _cicdctl() {
             cicdctl,doctor)
                 cmd="cicdctl__subcmd__doctor"
                 ;;
-            cicdctl,engine)
-                cmd="cicdctl__subcmd__engine"
-                ;;
             cicdctl,finding)
                 cmd="cicdctl__subcmd__finding"
+                ;;
+            cicdctl,gc)
+                cmd="cicdctl__subcmd__gc"
                 ;;
             cicdctl,generate)
                 cmd="cicdctl__subcmd__generate"
@@ -66,9 +66,6 @@ _cicdctl() {
                 ;;
             cicdctl,uninstall)
                 cmd="cicdctl__subcmd__uninstall"
-                ;;
-            cicdctl,upgrade)
-                cmd="cicdctl__subcmd__upgrade"
                 ;;
             cicdctl,workflow)
                 cmd="cicdctl__subcmd__workflow"
@@ -121,42 +118,6 @@ _cicdctl() {
             cicdctl__subcmd__agent__subcmd__help,stop)
                 cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__stop"
                 ;;
-            cicdctl__subcmd__engine,check)
-                cmd="cicdctl__subcmd__engine__subcmd__check"
-                ;;
-            cicdctl__subcmd__engine,help)
-                cmd="cicdctl__subcmd__engine__subcmd__help"
-                ;;
-            cicdctl__subcmd__engine,list)
-                cmd="cicdctl__subcmd__engine__subcmd__list"
-                ;;
-            cicdctl__subcmd__engine,pin)
-                cmd="cicdctl__subcmd__engine__subcmd__pin"
-                ;;
-            cicdctl__subcmd__engine,show)
-                cmd="cicdctl__subcmd__engine__subcmd__show"
-                ;;
-            cicdctl__subcmd__engine,unpin)
-                cmd="cicdctl__subcmd__engine__subcmd__unpin"
-                ;;
-            cicdctl__subcmd__engine__subcmd__help,check)
-                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__check"
-                ;;
-            cicdctl__subcmd__engine__subcmd__help,help)
-                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__help"
-                ;;
-            cicdctl__subcmd__engine__subcmd__help,list)
-                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__list"
-                ;;
-            cicdctl__subcmd__engine__subcmd__help,pin)
-                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__pin"
-                ;;
-            cicdctl__subcmd__engine__subcmd__help,show)
-                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__show"
-                ;;
-            cicdctl__subcmd__engine__subcmd__help,unpin)
-                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__unpin"
-                ;;
             cicdctl__subcmd__finding,dismiss)
                 cmd="cicdctl__subcmd__finding__subcmd__dismiss"
                 ;;
@@ -199,11 +160,11 @@ _cicdctl() {
             cicdctl__subcmd__help,doctor)
                 cmd="cicdctl__subcmd__help__subcmd__doctor"
                 ;;
-            cicdctl__subcmd__help,engine)
-                cmd="cicdctl__subcmd__help__subcmd__engine"
-                ;;
             cicdctl__subcmd__help,finding)
                 cmd="cicdctl__subcmd__help__subcmd__finding"
+                ;;
+            cicdctl__subcmd__help,gc)
+                cmd="cicdctl__subcmd__help__subcmd__gc"
                 ;;
             cicdctl__subcmd__help,generate)
                 cmd="cicdctl__subcmd__help__subcmd__generate"
@@ -238,9 +199,6 @@ _cicdctl() {
             cicdctl__subcmd__help,uninstall)
                 cmd="cicdctl__subcmd__help__subcmd__uninstall"
                 ;;
-            cicdctl__subcmd__help,upgrade)
-                cmd="cicdctl__subcmd__help__subcmd__upgrade"
-                ;;
             cicdctl__subcmd__help,workflow)
                 cmd="cicdctl__subcmd__help__subcmd__workflow"
                 ;;
@@ -264,21 +222,6 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__help__subcmd__agent,stop)
                 cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__stop"
-                ;;
-            cicdctl__subcmd__help__subcmd__engine,check)
-                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__check"
-                ;;
-            cicdctl__subcmd__help__subcmd__engine,list)
-                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__list"
-                ;;
-            cicdctl__subcmd__help__subcmd__engine,pin)
-                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__pin"
-                ;;
-            cicdctl__subcmd__help__subcmd__engine,show)
-                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__show"
-                ;;
-            cicdctl__subcmd__help__subcmd__engine,unpin)
-                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__unpin"
                 ;;
             cicdctl__subcmd__help__subcmd__finding,dismiss)
                 cmd="cicdctl__subcmd__help__subcmd__finding__subcmd__dismiss"
@@ -312,9 +255,6 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__help__subcmd__run,job)
                 cmd="cicdctl__subcmd__help__subcmd__run__subcmd__job"
-                ;;
-            cicdctl__subcmd__help__subcmd__run,schema)
-                cmd="cicdctl__subcmd__help__subcmd__run__subcmd__schema"
                 ;;
             cicdctl__subcmd__help__subcmd__secret,list)
                 cmd="cicdctl__subcmd__help__subcmd__secret__subcmd__list"
@@ -382,9 +322,6 @@ _cicdctl() {
             cicdctl__subcmd__run,job)
                 cmd="cicdctl__subcmd__run__subcmd__job"
                 ;;
-            cicdctl__subcmd__run,schema)
-                cmd="cicdctl__subcmd__run__subcmd__schema"
-                ;;
             cicdctl__subcmd__run__subcmd__help,agent)
                 cmd="cicdctl__subcmd__run__subcmd__help__subcmd__agent"
                 ;;
@@ -396,9 +333,6 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__run__subcmd__help,job)
                 cmd="cicdctl__subcmd__run__subcmd__help__subcmd__job"
-                ;;
-            cicdctl__subcmd__run__subcmd__help,schema)
-                cmd="cicdctl__subcmd__run__subcmd__help__subcmd__schema"
                 ;;
             cicdctl__subcmd__secret,help)
                 cmd="cicdctl__subcmd__secret__subcmd__help"
@@ -473,7 +407,7 @@ _cicdctl() {
 
     case "${cmd}" in
         cicdctl)
-            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help"
+            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply uninstall agent status logs review job finding cost doctor gc skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -917,262 +851,8 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__doctor)
-            opts="-y -q -v -h --fix --yes --dry-run --json --quiet --verbose --color --config --user --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help list show pin unpin check help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__check)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help rules claude command"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__help)
-            opts="list show pin unpin check help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__help__subcmd__check)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__help__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__help__subcmd__pin)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__help__subcmd__show)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__help__subcmd__unpin)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__list)
             opts="-q -v -h --json --quiet --verbose --color --config --user --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__pin)
-            opts="-y -q -v -h --yes --dry-run --json --quiet --verbose --color --config --user --help rules claude command"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__show)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help rules claude command"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__engine__subcmd__unpin)
-            opts="-y -q -v -h --yes --dry-run --json --quiet --verbose --color --config --user --help rules claude command"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1466,6 +1146,32 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__gc)
+            opts="-y -q -v -h --yes --dry-run --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__generate)
             opts="-q -v -h --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1493,7 +1199,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help)
-            opts="init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help"
+            opts="init apply uninstall agent status logs review job finding cost doctor gc skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1660,90 +1366,6 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        cicdctl__subcmd__help__subcmd__engine)
-            opts="list show pin unpin check"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__help__subcmd__engine__subcmd__check)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__help__subcmd__engine__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__help__subcmd__engine__subcmd__pin)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__help__subcmd__engine__subcmd__show)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__help__subcmd__engine__subcmd__unpin)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         cicdctl__subcmd__help__subcmd__finding)
             opts="list show dismiss restore"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1803,6 +1425,20 @@ _cicdctl() {
         cicdctl__subcmd__help__subcmd__finding__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1955,7 +1591,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__run)
-            opts="daemon agent schema job"
+            opts="daemon agent job"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1997,20 +1633,6 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__run__subcmd__job)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__help__subcmd__run__subcmd__schema)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2165,20 +1787,6 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__uninstall)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__help__subcmd__upgrade)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2613,7 +2221,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__run)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help daemon agent schema job help"
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help daemon agent job help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2695,7 +2303,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__run__subcmd__help)
-            opts="daemon agent schema job help"
+            opts="daemon agent job help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2764,20 +2372,6 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        cicdctl__subcmd__run__subcmd__help__subcmd__schema)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         cicdctl__subcmd__run__subcmd__job)
             opts="-q -v -h --dir --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2789,32 +2383,6 @@ _cicdctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__run__subcmd__schema)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -2957,7 +2525,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__secret__subcmd__remove)
-            opts="-q -v -h --dry-run --json --quiet --verbose --color --config --user --help"
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2983,7 +2551,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__secret__subcmd__set)
-            opts="-q -v -h --plain --dry-run --json --quiet --verbose --color --config --user --help"
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3255,44 +2823,6 @@ _cicdctl() {
                 return 0
             fi
             case "${prev}" in
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        cicdctl__subcmd__upgrade)
-            opts="-y -q -v -h --from --sha256 --wait --yes --dry-run --json --quiet --verbose --color --config --user --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --from)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --sha256)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -17,10 +17,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::process::{self, End, OUTPUT_CAP, Program};
+use super::process::{self, End, Program};
 use super::{Bundle, CommandSpec, EngineError, EngineReport, PATH, Workplace, drafts, failed, sarif, with_last_words};
 use crate::review::EngineUsed;
 use crate::secret::Redactor;
+
+/// More than this on standard output is no list of findings. It is held in memory until the end, which counts for the
+/// cage's limit.
+const OUTPUT_CAP: usize = 32 << 20;
 
 pub async fn run(
     spec: &CommandSpec,

@@ -91,7 +91,7 @@ pub async fn open_store(path: &Path, say: impl Fn(&str)) -> Result<Store> {
     let dir = path.parent().unwrap_or(path);
     let mut told = false;
     loop {
-        match Store::open(path) {
+        match super::open_store(path) {
             Err(error) if disk::is_full(&error, dir) => {
                 if !told {
                     tracing::error!("{error:#}; waiting for room on the disk");

@@ -24,12 +24,14 @@ use crate::store::{Accepted, Ask, Cancelled, now_ms};
 
 /// Largest body of a request, in bytes.
 const MAX_BODY: usize = 1 << 20;
-/// Until a request's body is complete.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a follower's next events are looked for when another process writes them.
 const LOOK: Duration = Duration::from_millis(200);
 /// A comment in the event stream so that a vanished follower is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long the body of a request may take to arrive; an extension of the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience(pub Duration);
 
 type Answer = Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>;
 
@@ -355,13 +357,14 @@ async fn read(request: Request<Incoming>) -> Result<Bytes, Refusal> {
     if request.body().size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large());
     }
+    let patience = request.extensions().get().map_or(Duration::MAX, |Patience(limit)| *limit);
     let limited = Limited::new(request.into_body(), MAX_BODY);
-    match tokio::time::timeout(BODY_TIMEOUT, limited.collect()).await {
+    match tokio::time::timeout(patience, limited.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => refuse(StatusCode::BAD_REQUEST, format!("the body did not arrive: {error}")),
         Err(_) => {
-            refuse(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs()))
+            refuse(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {} s", patience.as_secs()))
         }
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::hold::{self, Hold};
 use super::{Scope, Shared, room};
 use crate::api::{Happening, Job, ReviewRequest};
 use crate::cage::{API_KEY, Cage, Wish};
@@ -19,7 +20,7 @@ use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Again, Outcome, Review, Setting};
 use crate::secret::Vault;
-use crate::store::{Blame, Ending, Store, is_damage, now_ms};
+use crate::store::{Blame, Ending, Next, Store, is_damage, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
 const LOOK: Duration = Duration::from_millis(1000);
@@ -37,20 +38,39 @@ pub async fn work(shared: Arc<Shared>) {
         if *stopping.borrow_and_update() != Wish::GoOn || shared.is_stopping() {
             break;
         }
-        // A wrong configuration shows in the job that needs it; it must not stop the queue.
-        let config = shared.host.config().ok();
-        let at_once = config.as_ref().map_or(1, |config| config.runner.jobs) as usize;
-        if running.len() < at_once && room::is_there(&shared, config.as_ref()) {
-            match shared.store.claim(shared.scope.agent().cloned()).await {
-                Ok(Some(job)) => {
+        let (at_once, config) = match hold::configuration(&shared.host, &shared.scope) {
+            Ok(config) => {
+                shared.say_right_again();
+                (config.runner.jobs as usize, Some(config))
+            }
+            Err(wrong) => {
+                // A drain does not wait for it to be put right.
+                let drain = shared.store.paused(shared.scope.agent().cloned()).await.ok().flatten();
+                let drain = drain.filter(|pause| pause.drains).map(Hold::Paused);
+                shared.say_held(drain.or(Some(wrong)));
+                (0, None)
+            }
+        };
+        let has_room = room::is_there(&shared, config.as_ref());
+        if running.len() < at_once && !has_room {
+            // A pause holds all the same, and a drain does not wait for room.
+            if let Ok(pause) = shared.store.paused(shared.scope.agent().cloned()).await {
+                shared.say_held(pause.map(Hold::Paused));
+            }
+        }
+        if running.len() < at_once && has_room {
+            match shared.store.next(shared.scope.agent().cloned()).await {
+                Ok(Next::Job(job)) => {
+                    shared.say_held(None);
                     shared.touch();
                     shared.news.notify_waiters();
                     shared.running.fetch_add(1, Ordering::SeqCst);
                     shared.changed.notify_one();
-                    running.spawn(one(shared.clone(), job));
+                    running.spawn(one(shared.clone(), *job));
                     continue;
                 }
-                Ok(None) => {}
+                Ok(Next::Paused(pause)) => shared.say_held(Some(Hold::Paused(pause))),
+                Ok(Next::Nothing) => shared.say_held(None),
                 Err(error) => {
                     tracing::error!("{error:#}");
                     if is_damage(&error) {

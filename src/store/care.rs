@@ -4,14 +4,13 @@
 //! Nothing that is here holds the write lock for long: the runner and the agents go on meanwhile, and wait no longer than
 //! they would for each other.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rusqlite::{Connection, ErrorCode, params};
 
-use super::{Store, begin};
+use super::{Store, begin, version};
 use crate::error::{Exit, Fail};
 use crate::files;
 
@@ -199,12 +198,9 @@ pub(super) fn back_up(store: &Path, schema: usize) -> Result<()> {
     let to = backup_path(store, schema);
     let copy = || -> Result<()> {
         let dir = to.parent().context("it has no directory")?;
-        // SQLite only writes where nothing is, so not into a file that has been made for it.
         let room = tempfile::Builder::new().prefix(COPYING).tempdir_in(dir)?;
         let new = room.path().join("store.db");
-        let name = new.to_str().context("its path is no text")?;
-        Connection::open(store)?.execute("VACUUM INTO ?1", [name])?;
-        File::open(&new)?.sync_all()?;
+        version::copy(store, &new)?;
         std::fs::rename(&new, &to)?;
         files::sync_dir(dir)
     };
