@@ -85,6 +85,7 @@ pub enum Command {
     Finding(command::finding::Command),
     Cost(command::cost::Args),
     Doctor(command::doctor::Args),
+    Gc(command::gc::Args),
     #[command(subcommand)]
     Engine(command::engine::Command),
     #[command(subcommand)]
@@ -106,6 +107,7 @@ impl Command {
             Command::Init(args) => args.changing.yes,
             Command::Apply(args) => args.changing.yes,
             Command::Uninstall(args) => args.changing.yes,
+            Command::Gc(args) => args.changing.yes,
             Command::Upgrade(args) => args.changing.yes,
             Command::Agent(command) => command.yes(),
             Command::Engine(command) => command.yes(),
@@ -188,6 +190,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Finding(command) => command::finding::run(command, &host).await,
         Command::Cost(args) => command::cost::run(args, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
+        Command::Gc(args) => command::gc::run(args, &host).await,
         Command::Engine(command) => command::engine::run(command, &host).await,
         Command::Skill(command) => command::skill::run(command, &host),
         Command::Workflow(command) => command::workflow::run(command, &host),

@@ -14,6 +14,7 @@ use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
 use crate::systemd::{Manager, Verb};
+use crate::timer;
 use crate::unit::plan::{Authorship, Plan};
 use crate::unit::{self, dir};
 
@@ -158,12 +159,21 @@ pub async fn apply(host: &Host, plan: &Plan, manifest: &mut Manifest, manager: &
         }
     }
     note_links(host, manifest);
+    if timer::is_made(plan) {
+        manifest.note_directory(&timer::stamp_dir(host));
+    }
     manifest.reload = true;
     manifest.save(&host.paths.manifest())?;
+    if timer::is_removed(plan) {
+        timer::stop(host, manager).await?;
+    }
     dir::apply(plan)?;
     manager.reload().await?;
     manifest.reload = false;
     manifest.save(&host.paths.manifest())?;
+    if timer::is_made(plan) {
+        timer::start(host, manifest, manager).await?;
+    }
     host.ui.detail(&format!("wrote {}", crate::quantity::count(plan.changes.len(), "file")));
     Ok(())
 }

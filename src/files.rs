@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::error::Fail;
 
 /// How the names of temporary files begin; the number of the process that writes follows.
-const TEMPORARY: &str = ".cicdctl-";
+pub const TEMPORARY: &str = ".cicdctl-";
 
 /// Longest file that is read to be compared with another; a unit file has some kilobytes.
 const MAX_COMPARED: u64 = 4 << 20;
@@ -201,6 +201,16 @@ fn temporary(dir: &Path, is_left: impl Fn(Option<&str>) -> bool) -> Result<Vec<P
         }
     }
     Ok(found)
+}
+
+/// What has a name that begins so and is older than `age`: of what is younger the work may be under way.
+pub fn stale(dir: &Path, prefix: &str, age: std::time::Duration) -> Result<Vec<PathBuf>> {
+    let is_old = |path: &PathBuf| {
+        let time = path.symlink_metadata().and_then(|about| about.modified());
+        time.is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed > age))
+    };
+    let names = names(dir)?.into_iter().filter(|name| name.starts_with(prefix));
+    Ok(names.map(|name| dir.join(name)).filter(is_old).collect())
 }
 
 /// That `dir`, or the nearest directory above it that exists, is the user's, wherever symlinks lead.
@@ -398,7 +408,8 @@ pub fn names(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
+/// What was made, renamed or removed in a directory is on disk when this returns.
+pub fn sync_dir(dir: &Path) -> Result<()> {
     Ok(fs::File::open(dir)?.sync_all()?)
 }
 

@@ -5,14 +5,17 @@
 //! the working copy's (by `objects/info/alternates`, so that nothing is copied). What we add — trees of staged or
 //! unstaged changes, fetched pull requests — goes into the mirror, never into the user's repository.
 
+pub mod mirrors;
+
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -38,6 +41,8 @@ const BINARY_SHOWS: u64 = 8000;
 const MAX_TEXT: u64 = 16 << 20;
 /// Largest index, in bytes; a million files take some 100 MB.
 const MAX_INDEX: u64 = 1 << 30;
+/// Held while references change.
+const LOCK: &str = "cicdctl.lock";
 
 /// A change to review, with names that do not move: commits, or trees where nothing is committed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,13 +188,15 @@ impl Repository {
 pub struct Mirror {
     dir: PathBuf,
     of: Repository,
+    /// Says that it is in use.
+    _held: Arc<File>,
 }
 
 impl Mirror {
     /// Opens or makes the mirror of `repository` below `cache_dir`.
     pub async fn open(cache_dir: &Path, repository: Repository) -> Result<Mirror> {
-        let dir =
-            bare(cache_dir, repository.common_dir.as_os_str().as_encoded_bytes(), &repository.object_format).await?;
+        let key = repository.common_dir.as_os_str().as_encoded_bytes();
+        let (dir, held) = bare(cache_dir, key, &repository.object_format).await?;
         let objects = repository.common_dir.join("objects");
         let line =
             objects.to_str().filter(|path| !path.contains('\n')).context("the repository's path is not plain text")?;
@@ -204,13 +211,13 @@ impl Mirror {
             Some(shallow) => files::write(&dir.join("shallow"), shallow.as_bytes(), 0o600)?,
             None => files::remove(&dir.join("shallow"))?,
         }
-        Ok(Mirror { dir, of: repository })
+        Ok(Mirror { dir, of: repository, _held: Arc::new(held) })
     }
 
     /// Opens or makes the mirror of a repository that nobody here has a working copy of.
     pub async fn of_remote(cache_dir: &Path, source: &Source) -> Result<Mirror> {
-        let dir = bare(cache_dir, without_credentials(&source.url).as_bytes(), "sha1").await?;
-        Ok(Mirror { of: Repository::open(&dir).await?, dir })
+        let (dir, held) = bare(cache_dir, without_credentials(&source.url).as_bytes(), "sha1").await?;
+        Ok(Mirror { of: Repository::open(&dir).await?, dir, _held: Arc::new(held) })
     }
 
     fn git(&self) -> Git {
@@ -359,7 +366,7 @@ impl Mirror {
     /// Held while git changes references here, by git itself, too (as its standard input): it may outlive us. Where
     /// nobody else holds it, the lock files that there are were left by a git that was killed, and go.
     async fn lock(&self) -> Result<File> {
-        let (dir, path) = (self.dir.clone(), self.dir.join("cicdctl.lock"));
+        let (dir, path) = (self.dir.clone(), self.dir.join(LOCK));
         let lock = move || -> Result<File> {
             let file = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
             // A child that was just forked holds what we held until it has become another program, so look twice.
@@ -407,6 +414,27 @@ impl Mirror {
         let mut diff = diff.context("git printed a diff that cannot be read")?;
         self.fill_in_sizes(change, &mut diff).await?;
         Ok(diff)
+    }
+
+    /// What the head's files take on the disk once they are checked out, in bytes, and how many they are.
+    pub async fn checkout_size(&self, change: &Change) -> Result<(u64, u64)> {
+        let mut git = self.git();
+        git.args(["ls-tree", "-r", "-z", "--long", "--full-tree", &change.head]);
+        // `mode type object size TAB path NUL`; a submodule has no size. Whole blocks, as a file takes them.
+        let sum = |out| {
+            let (mut bytes, mut files) = (0u64, 0u64);
+            for entry in BufReader::with_capacity(1 << 16, out).split(0) {
+                let entry = entry?;
+                let words = entry.split(|byte| *byte == b'\t').next().unwrap_or_default();
+                let size: Option<u64> = text(words).split_whitespace().nth(3).and_then(|size| size.parse().ok());
+                bytes = bytes.saturating_add(size.unwrap_or(0).checked_next_multiple_of(4096).unwrap_or(u64::MAX));
+                files += 1;
+            }
+            std::io::Result::Ok((bytes, files))
+        };
+        let (sum, ended) = git.read(sum).await.context("could not look how large the head is")?;
+        ended.map_err(|stderr| anyhow!("git says: {stderr}")).context("could not look how large the head is")?;
+        Ok(sum?)
     }
 
     /// Puts the head's files into `dir`: without hooks, filters, submodules or the repository's configuration.
@@ -739,25 +767,30 @@ async fn excludes_of_user(home: &Path) -> Result<String> {
     Ok(files::read(&file).ok().flatten().unwrap_or_default())
 }
 
-/// Our own bare repository for what `key` names.
-async fn bare(cache_dir: &Path, key: &[u8], object_format: &str) -> Result<PathBuf> {
-    let mirrors = cache_dir.join("mirrors");
-    let dir = mirrors.join(format!("{}.git", hex::encode(&Sha256::digest(key)[..12])));
-    if !dir.join("HEAD").exists() {
-        files::make_dir(&mirrors, 0o700)?;
-        // Made beside its place, then moved there: nobody finds it half made, now or after a crash.
-        let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&mirrors)?;
-        let mut git = Git::new();
-        git.args(["init", "--quiet", "--bare", "--template="]).arg(format!("--object-format={object_format}"));
-        git.arg(new.path());
-        git.text().await.context("could not make the mirror")?;
-        match std::fs::rename(new.path(), &dir) {
-            // Another process was faster.
-            Err(_) if dir.join("HEAD").exists() => {}
-            made => made.with_context(|| format!("could not make `{}`", dir.display()))?,
+/// Our own bare repository for what `key` names, and what says that it is in use.
+async fn bare(cache_dir: &Path, key: &[u8], object_format: &str) -> Result<(PathBuf, File)> {
+    let all = mirrors::directory(cache_dir);
+    let dir = all.join(format!("{}.git", hex::encode(&Sha256::digest(key)[..12])));
+    loop {
+        if !dir.join("HEAD").exists() {
+            files::make_dir(&all, 0o700)?;
+            // Made beside its place, then moved there: nobody finds it half made, now or after a crash.
+            let new = tempfile::Builder::new().prefix(mirrors::NEW).tempdir_in(&all)?;
+            let mut git = Git::new();
+            git.args(["init", "--quiet", "--bare", "--template="]).arg(format!("--object-format={object_format}"));
+            git.arg(new.path());
+            git.text().await.context("could not make the mirror")?;
+            match std::fs::rename(new.path(), &dir) {
+                // Another process was faster.
+                Err(_) if dir.join("HEAD").exists() => {}
+                made => made.with_context(|| format!("could not make `{}`", dir.display()))?,
+            }
+        }
+        // One that goes away at this very moment is made anew.
+        if let Some(held) = mirrors::hold(&dir).await? {
+            return Ok((dir, held));
         }
     }
-    Ok(dir)
 }
 
 /// The lock files of a mirror's references.

@@ -5,7 +5,7 @@
 //!   configuration), [`ui`] (the one writer to the terminal) and [`error`] (message, cause, hint, exit status).
 //! - [`config`], [`agent`], [`globs`]: what the user wants, as text ⇄ types. Pure.
 //! - [`converge`]: configuration → [`unit`] (the files that should be; pure) → plan → files → [`systemd`] (D-Bus).
-//!   [`install`] remembers what was made, so that it can be taken back.
+//!   [`install`] remembers what was made, so that it can be taken back; [`timer`] has one unit run by itself.
 //! - [`runner`]: the life of the daemon: socket, HTTP routes, workers. It keeps jobs in the [`store`] and speaks the
 //!   types of [`api`], as does the command line.
 //! - [`review`]: one review from request to receipt, with [`git`], [`diff`], the plan, the judgement and what is
@@ -14,6 +14,7 @@
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
 //! - [`probe`]: what limits and hardening of a unit are worth, tried from inside.
 //! - [`skill`]: what an engine is told to look for. Pure; [`host`] reads the files.
+//! - [`disk`]: room on the disk, what of it is ours, and what is given back (`cicdctl gc`, its timer, a full disk).
 //! - [`secret`]: keys and tokens: where they are kept, how they get to who needs them, and how they stay out of texts.
 //! - [`money`]: amounts, caps, and what an engine may be given.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
@@ -26,6 +27,7 @@ pub mod command;
 pub mod config;
 pub mod converge;
 pub mod diff;
+pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod files;
@@ -47,6 +49,7 @@ pub mod secret;
 pub mod skill;
 pub mod store;
 pub mod systemd;
+pub mod timer;
 pub mod ui;
 pub mod unit;
 

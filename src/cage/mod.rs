@@ -6,6 +6,7 @@
 
 mod first;
 mod inside;
+mod quota;
 mod refused;
 pub mod sandbox;
 
@@ -29,6 +30,8 @@ use crate::systemd::{Manager, UnitState, Verb};
 
 pub use first::run_first;
 pub use inside::run_inside;
+use quota::Quota;
+pub use quota::is_too_much;
 use sandbox::{Around, properties};
 
 /// Name of the secret with the engine's key, and of the variable that holds it outside a cage.
@@ -157,7 +160,7 @@ impl Cage {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Finished> {
         if start == Start::Anew {
-            for dir in ["scratch", "out", "checkout"] {
+            for dir in ["scratch", "out", "checkout", "tmp"] {
                 files::make_dir(&order.dir.join(dir), 0o700)?;
             }
             files::make_dir(&order.input.engine_home, 0o700)?;
@@ -253,6 +256,11 @@ async fn in_unit(
         };
         let state = match watch_unit(manager, order, &unit, told, wish, progress).await? {
             Watched::Over(state) => state,
+            Watched::TooMuch(cause) => {
+                manager.change_one(Verb::Stop, &unit).await?;
+                manager.reset_failed(&unit).await;
+                return Ok(failed(cause, used, None));
+            }
             Watched::Wish(Wish::Release) => return Ok(Finished::GoesOn),
             Watched::Wish(wish) => {
                 manager.change_one(Verb::Stop, &unit).await?;
@@ -347,6 +355,8 @@ fn cause_of(state: &UnitState, limits: &JobConfig) -> String {
 
 enum Watched {
     Over(UnitState),
+    /// It takes more of the disk than it may, and still does.
+    TooMuch(String),
     Wish(Wish),
 }
 
@@ -359,6 +369,7 @@ async fn watch_unit(
     wish: &mut watch::Receiver<Wish>,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Watched> {
+    let mut quota = Quota::new(order);
     let mut tail = Tail::new(order.dir, told);
     let began = Instant::now();
     let mut peak = None;
@@ -395,6 +406,9 @@ async fn watch_unit(
             tail.read(progress);
             let state = manager.state(unit).await?;
             return Ok(Watched::Over(UnitState { memory_peak: state.memory_peak.max(peak), ..state }));
+        }
+        if let Some(cause) = quota.passed().await {
+            return Ok(Watched::TooMuch(cause));
         }
         let pause = if began.elapsed() < Duration::from_secs(1) { 20 } else { 150 };
         tokio::select! {
@@ -486,11 +500,15 @@ async fn as_child(
         let _ = tokio::io::AsyncReadExt::read_to_end(&mut stderr, &mut text).await;
         String::from_utf8_lossy(&text).trim().to_owned()
     });
+    let mut quota = Quota::new(order);
     let mut tail = Tail::new(order.dir, 0);
     let deadline = tokio::time::sleep(order.limits.timeout.0 + GRACE);
     tokio::pin!(deadline);
     let process_ended = loop {
         tail.read(progress);
+        if let Some(cause) = quota.passed().await {
+            break Ok(Err(anyhow!(cause)));
+        }
         tokio::select! {
             status = child.wait() => break Ok(Ok(status?)),
             () = tokio::time::sleep(Duration::from_millis(50)) => {}

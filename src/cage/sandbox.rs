@@ -150,6 +150,8 @@ fn limits(order: &Order<'_>, grace: Duration) -> Vec<Property> {
         ("OOMPolicy", "kill".to_owned().into()),
         ("OOMScoreAdjust", 500i32.into()),
         ("LimitCORE", 0u64.into()),
+        // Of one file; all of them are measured while the engine works.
+        ("LimitFSIZE", limits.disk.0.into()),
         ("UMask", 0o077u32.into()),
     ];
     if let Some(cpu) = limits.cpu {
@@ -166,7 +168,6 @@ fn sandbox(order: &Order<'_>, around: &Around) -> Vec<Property> {
         ("NoNewPrivileges", true.into()),
         ("ProtectSystem", "strict".to_owned().into()),
         ("ProtectHome", "tmpfs".to_owned().into()),
-        ("PrivateTmp", true.into()),
         ("PrivateDevices", true.into()),
         ("PrivateIPC", true.into()),
         // PrivateDevices= leaves that of the host there, and PrivateIPC= is about other shared memory.
@@ -217,6 +218,9 @@ fn sandbox(order: &Order<'_>, around: &Around) -> Vec<Property> {
         bind(&order.dir.join("scratch"), false),
         bind(&order.dir.join("out"), false),
         bind(&order.input.engine_home, false),
+        // With `PrivateTmp=` it would be where nobody measures it.
+        bind_at(&order.dir.join("tmp"), "/tmp"),
+        bind_at(&order.dir.join("tmp"), "/var/tmp"),
     ];
     properties.push(("BindReadOnlyPaths", readable.into()));
     properties.push(("BindPaths", writable.into()));
@@ -236,9 +240,14 @@ fn allowed_namespaces(around: &Around) -> u64 {
 
 /// Source, destination, whether it may be missing, mount flags (with what is mounted below it).
 fn bind(path: &Path, optional: bool) -> (String, String, bool, u64) {
-    const MS_REC: u64 = 16384;
     (text(path), text(path), optional, MS_REC)
 }
+
+fn bind_at(path: &Path, at: &str) -> (String, String, bool, u64) {
+    (text(path), at.to_owned(), false, MS_REC)
+}
+
+const MS_REC: u64 = 16384;
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()

@@ -9,8 +9,9 @@ use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::install::Manifest;
 use crate::systemd::{LIVE, Verb};
+use crate::timer;
 use crate::unit::plan::{Action, Plan};
-use crate::unit::{PATTERNS, RUNNER_SOCKET};
+use crate::unit::{GC_TIMER, PATTERNS, RUNNER_SOCKET};
 
 /// Make the units match the configuration
 ///
@@ -37,6 +38,14 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let asleep = asleep(host, &agents).await?;
     let mut also = converge::unfinished(&manifest);
     also.extend(asleep.iter().map(|unit| format!("start {unit}, which is to watch")));
+    // What the plan makes is started with it.
+    let timer_due = !timer::is_made(&plan)
+        && match host.manager().await {
+            Ok(manager) => timer::is_due(&manager, &config).await,
+            // Whatever is to be done fails with what is wrong.
+            Err(_) => false,
+        };
+    also.extend(timer_due.then(|| timer::TO_START.to_owned()));
     if !converge::agreed(host, &plan, &also, args.changing, converge::Question::Yes)? {
         return Ok(Exit::Done);
     }
@@ -46,7 +55,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     }
     let manager = host.manager().await?;
     let active: Vec<String> = manager
-        .states(&manager.loaded(&PATTERNS[..2]).await?)
+        .states(&manager.loaded(&[PATTERNS[0], PATTERNS[1], GC_TIMER]).await?)
         .await?
         .into_iter()
         .filter(|state| state.is_active())
@@ -63,6 +72,9 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let mut live = affected(&live, &active);
     live.retain(|unit| !needed.contains(unit) && !before.contains(unit));
     converge::apply(host, &plan, &mut manifest, &manager).await?;
+    if timer_due {
+        timer::start(host, &mut manifest, &manager).await?;
+    }
     let limits: Vec<(String, &Limits)> = agents
         .iter()
         .map(|agent| (agent.name.service(), &agent.limits))

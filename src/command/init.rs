@@ -15,6 +15,7 @@ use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
 use crate::systemd::{self, Linger, Manager, Verb};
+use crate::timer;
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 
 /// Set up the runner for this user
@@ -66,7 +67,9 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let plan = converge::plan(host, &config, &agents, false)?;
     let mut manifest = Manifest::load_begun(&host.paths)?.unwrap_or_default();
     manifest.linger |= host.variable(crate::command::as_user::LINGER_SET).is_some();
-    let todo = Todo::new(&args, host, &manager, starter.is_some(), &agents).await;
+    let mut todo = Todo::new(&args, host, &manager, starter.is_some(), &agents).await;
+    // What the plan makes is started with it.
+    todo.timer = !timer::is_made(&plan) && timer::is_due(&manager, &config).await;
     let mut also = todo.describe(host);
     also.extend(converge::unfinished(&manifest));
     if !converge::agreed(host, &plan, &also, args.changing, converge::Question::Yes)? {
@@ -114,6 +117,9 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if todo.enable {
         converge::enable(host, &mut manifest, &manager, &[RUNNER_SERVICE, RUNNER_SOCKET]).await?;
     }
+    if todo.timer {
+        timer::start(host, &mut manifest, &manager).await?;
+    }
     converge::restart(host, &mut manifest, &manager).await?;
     if todo.start && manager.state(RUNNER_SERVICE).await?.is_active() {
         // A runner that bound its own socket, as the deployment guide's unit does, has to let go of it.
@@ -145,6 +151,7 @@ struct Todo {
     linger: bool,
     enable: bool,
     start: bool,
+    timer: bool,
     /// Agents that have a file and are not enabled.
     agents: Vec<AgentName>,
 }
@@ -164,6 +171,7 @@ impl Todo {
             linger: !args.no_linger && systemd::linger(&host.user) == Linger::Off,
             enable: !(manager.is_enabled(RUNNER_SOCKET).await && manager.is_enabled(RUNNER_SERVICE).await),
             start: !listening,
+            timer: false,
             agents,
         }
     }
@@ -175,6 +183,7 @@ impl Todo {
             (self.linger, format!("enable lingering for {} (units run with nobody logged in)", host.user)),
             (self.enable, format!("enable {RUNNER_SERVICE} and {RUNNER_SOCKET}")),
             (self.start, format!("start  {RUNNER_SOCKET}")),
+            (self.timer, timer::TO_START.to_owned()),
         ];
         let agents =
             self.agents.iter().map(|name| format!("enable and start {} and {}", name.socket(), name.service()));

@@ -9,6 +9,7 @@ pub mod cost;
 pub mod doctor;
 pub mod engine;
 pub mod finding;
+pub mod gc;
 pub mod generate;
 pub mod init;
 pub mod job;

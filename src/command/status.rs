@@ -13,6 +13,7 @@ use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::api::{Job, JobState};
 use crate::config::{Agent, Config, Size};
+use crate::disk;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::journal;
@@ -54,6 +55,7 @@ struct Status {
     /// Where something was spent today, and there are caps.
     #[serde(skip_serializing_if = "Option::is_none")]
     money: Option<Today>,
+    disk: Disk,
     /// Where there are units to be confined.
     #[serde(skip_serializing_if = "Option::is_none")]
     hardening: Option<Hardening>,
@@ -61,6 +63,30 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     limits_remedy: Option<String>,
     host: HostState,
+}
+
+#[derive(Debug, Serialize)]
+struct Disk {
+    #[serde(skip)]
+    line: String,
+    /// Why nothing begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tight: Option<String>,
+    free: Option<u64>,
+    /// As it was measured last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sizes: Option<disk::measure::Sizes>,
+}
+
+impl Disk {
+    fn now(host: &Host, config: &Config) -> Disk {
+        Disk {
+            line: super::gc::line(host),
+            tight: disk::tight(&host.paths, config.disk.min_free),
+            free: disk::room(&host.paths.state_dir).ok().map(|room| room.free),
+            sizes: disk::measure::remembered(&host.paths),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -239,6 +265,7 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
         queue,
         last,
         money,
+        disk: Disk::now(host, &config),
         host: HostState {
             linger: systemd::linger(&host.user) == Linger::On,
             bus: host.paths.runtime_dir.join("bus").exists(),
@@ -299,6 +326,7 @@ async fn in_foreground(
         queue,
         last,
         money,
+        disk: Disk::now(host, config),
         hardening: None,
         limits_remedy: None,
         host: HostState {
@@ -418,6 +446,7 @@ fn show(status: &Status, ui: &Ui) -> String {
     if let Some(money) = &status.money {
         row("money", money.line());
     }
+    row("disk", status.disk.line.clone());
     row("limits", limits_text(status));
     if let Some(hardening) = &status.hardening {
         row("hardening", hardening.line());
@@ -453,6 +482,7 @@ fn trouble(status: &Status) -> Vec<String> {
         lines.push(format!("engines are not caged, and nothing restarts the runner: {why}"));
         return lines;
     }
+    lines.extend(status.disk.tight.iter().map(|why| format!("{why}; {}", disk::REMEDY)));
     lines.extend(status.money.iter().flat_map(|money| money.trouble(&TimeZone::system())));
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
         // An agent may be called `runner`, too. A start by `systemctl` would not clear the start limit of a service

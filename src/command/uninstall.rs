@@ -14,6 +14,7 @@ use crate::host::Host;
 use crate::install::Manifest;
 use crate::secret::exposure;
 use crate::systemd::{self, Manager, Verb};
+use crate::timer;
 use crate::unit::plan::{Authorship, Plan, Present};
 use crate::unit::{PATTERNS, Places, dir};
 
@@ -87,6 +88,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if let Some(manager) = &manager {
         stop_everything(host, manager).await?;
     }
+    timer::forget(host)?;
     if !args.purge && ours.iter().any(|file| file.path == paths.environment_file()) {
         keep_secrets(host).await?;
     }
@@ -231,8 +233,9 @@ fn remove_empty_dropin_dirs(places: &Places) -> Result<()> {
 
 async fn stop_everything(host: &Host, manager: &Manager) -> Result<()> {
     let loaded = manager.loaded(&PATTERNS).await?;
-    // Sockets first, or the next connection would start what is being stopped.
-    let (sockets, rest): (Vec<String>, Vec<String>) = loaded.into_iter().partition(|unit| unit.ends_with(".socket"));
+    // Sockets and timers first, or the next connection would start what is being stopped.
+    let starts = |unit: &String| unit.ends_with(".socket") || unit.ends_with(".timer");
+    let (sockets, rest): (Vec<String>, Vec<String>) = loaded.into_iter().partition(starts);
     for units in [sockets, rest] {
         for (unit, result) in manager.change(Verb::Stop, &units).await? {
             if let Err(error) = result {

@@ -5,6 +5,7 @@
 //! `[engine]`, `[forge]`, `[watch]` and `[budget]` for itself; what it leaves out comes from the user's file, and from
 //! the defaults where that has nothing either. A repository's own file comes last, and may say less.
 
+mod disk;
 mod parse;
 mod policy;
 mod value;
@@ -19,6 +20,7 @@ use crate::engine::Deadlines;
 use crate::finding::Severity;
 use crate::money::Cap;
 
+pub use disk::{DiskConfig, Every};
 pub use parse::{
     MIN_WATCH, Source, is_repo, nearest_of, parse_agent, parse_config, parse_repository, parse_yaml, unreadable,
 };
@@ -44,6 +46,7 @@ pub struct Config {
     pub forge: ForgeConfig,
     pub watch: WatchConfig,
     pub budget: BudgetConfig,
+    pub disk: DiskConfig,
     /// Variables for every unit of the user, written to `environment.d`; never for secrets.
     pub environment: BTreeMap<String, String>,
 }
@@ -157,6 +160,8 @@ pub struct JobConfig {
     pub memory: Size,
     pub swap: Size,
     pub tasks: u32,
+    /// What its directory and its engine's home may take on the disk together.
+    pub disk: Size,
     /// Wall time of the engine, from start to end.
     pub timeout: Span,
     /// Until the engine's first output.
@@ -176,6 +181,7 @@ impl Default for JobConfig {
             memory: Size(2 << 30),
             swap: Size(0),
             tasks: 256,
+            disk: Size(2 << 30),
             timeout: Span::secs(20 * 60),
             first_output: Span::secs(120),
             idle_output: Span::secs(300),

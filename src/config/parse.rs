@@ -222,6 +222,10 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     if config.job.tasks < 4 {
         return Err(("job.tasks", "below 4 no engine starts".into()));
     }
+    if config.job.disk.0 < 16 << 20 {
+        return Err(("job.disk", "below 16M no engine has room to work".into()));
+    }
+    config.disk.check()?;
     if config.job.timeout.0.is_zero() {
         return Err(("job.timeout", "it must be longer than nothing".into()));
     }
@@ -408,6 +412,9 @@ mod tests {
 
     #[test]
     fn wrong_values_and_wrong_syntax_have_their_place() {
+        assert!(error("[disk]\nkeep_jobs = \"1h\"\n").contains("config.toml:2: `disk.keep_jobs`: write 1d to 36500d"));
+        assert!(error("[disk]\ngc = \"often\"\n").contains("config.toml:2:6: unknown variant `often`"));
+        assert!(error("[job]\ndisk = \"1M\"\n").contains("config.toml:2: `job.disk`: below 16M"));
         assert!(error("[job]\nmemory = \"512MB\"\n").contains("config.toml:2:10: `512MB` is no size"));
         assert!(error("[job\n").starts_with("error: config.toml:1:"));
         assert!(error("[runner]\njobs = 0\n").contains("config.toml:2: `runner.jobs`: it must be 1 to 64"));

@@ -77,6 +77,9 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             End::Exited(code) => write!(f, "ended with exit status {code}"),
+            End::Signalled(number) if number == nix::sys::signal::Signal::SIGXFSZ as i32 => {
+                write!(f, "was killed by SIGXFSZ: it wrote a file larger than `[job] disk` allows")
+            }
             End::Signalled(number) => match nix::sys::signal::Signal::try_from(number) {
                 Ok(signal) => write!(f, "was killed by {signal}"),
                 Err(_) => write!(f, "was killed by signal {number}"),

@@ -92,7 +92,7 @@ pub async fn cage(host: &Host, manager: &Manager, config: &Config) -> Result<Pro
         .prefix(".cicdctl-probe-")
         .tempdir_in(parent)
         .with_context(|| format!("could not make a directory in `{}`", parent.display()))?;
-    for name in ["scratch", "out", "checkout", "engine-home"] {
+    for name in ["scratch", "out", "checkout", "tmp", "engine-home"] {
         files::make_dir(&dir.path().join(name), 0o700)?;
     }
     let around = Around::of(manager).await?;

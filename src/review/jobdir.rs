@@ -51,6 +51,19 @@ pub async fn remove(workspace: &Path, job: &str) {
     }
 }
 
+/// Gives back what the directory of a job whose engine has ended takes of a full disk: all of it, or, where its result is to
+/// be `kept`, what nobody reads any more.
+pub async fn make_room(workspace: &Path, job: &str, kept: bool) {
+    if !kept {
+        return remove(workspace, job).await;
+    }
+    for name in ["scratch", "tmp"] {
+        if let Err(error) = super::remove_tree(&workspace.join(job).join(name)).await {
+            tracing::warn!("could not clean up after job {job}, ignoring: {error:#}");
+        }
+    }
+}
+
 /// Jobs whose engine was at work when their process ended.
 pub fn engines_left(workspace: &Path) -> Result<Vec<String>> {
     Ok(files::names(workspace)?.into_iter().filter(|job| super::begun::is_open(&workspace.join(job))).collect())
@@ -95,13 +108,14 @@ pub async fn discard(workspace: &Path, job: &str, cage: &Cage) -> Result<()> {
     super::remove_tree(&workspace.join(job)).await
 }
 
-async fn is_open(store: Option<&Store>, job: &str) -> Result<bool> {
+/// Whether the store has more to do with a job.
+pub async fn is_open(store: Option<&Store>, job: &str) -> Result<bool> {
     let Some(store) = store else { return Ok(false) };
     Ok(store.job_state(job).await?.is_some_and(|state| state != JobState::Ended))
 }
 
-/// Job, directory and its lock.
-fn abandoned(workspace: &Path) -> Result<Vec<(String, PathBuf, File)>> {
+/// Job, directory and its lock, of those whose process is gone.
+pub fn abandoned(workspace: &Path) -> Result<Vec<(String, PathBuf, File)>> {
     let find = || -> Result<Vec<(String, PathBuf, File)>> {
         if !workspace.is_dir() {
             return Ok(Vec::new());

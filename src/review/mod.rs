@@ -8,7 +8,7 @@ pub mod budget;
 mod change;
 mod engine;
 pub mod incremental;
-mod jobdir;
+pub mod jobdir;
 pub mod judge;
 pub mod ledger;
 pub mod paths;
@@ -16,6 +16,7 @@ pub mod plan;
 pub mod policy;
 pub mod publish;
 mod recall;
+mod room;
 #[cfg(test)]
 pub mod sample;
 mod skills;
@@ -41,9 +42,9 @@ use crate::plain::short;
 use crate::secret::{Kept, Vault};
 use crate::skill::Catalog;
 use crate::store::{Earlier, Store, now_ms};
-use crate::{files, quantity};
+use crate::{disk, files, quantity};
 
-pub use jobdir::{discard, engines, engines_left, remove, sweep, sweep_cages};
+pub use jobdir::{discard, engines, engines_left, make_room, remove, sweep, sweep_cages};
 use paths::PathRules;
 use policy::Policy;
 use publish::Posting;
@@ -173,6 +174,8 @@ pub async fn run<'a>(
         recalled,
     };
     let ended = run.steps().await;
+    // Asked before anything of the job's own goes.
+    let disk_full = matches!(&ended, Err(Stopped::Error(error)) if disk::is_full(error, setting.workspace));
     match ended {
         Err(Stopped::Wish(Wish::Release)) => return Err(Again::Stopped),
         Err(Stopped::Lost(why)) => return Err(Again::Lost(why)),
@@ -204,6 +207,11 @@ pub async fn run<'a>(
                 }
                 // A server in trouble says nothing about the change, and is over it some day.
                 Some(ForgeError::Unavailable { .. }) => Outcome::Deferred,
+                // Nor does a full disk.
+                _ if disk_full => {
+                    review.retry_at_ms = room::again_ms(setting, job).await;
+                    Outcome::Deferred
+                }
                 _ => Outcome::Failed,
             };
             review.reason = Some(reason(&error));
@@ -428,6 +436,8 @@ impl Run<'_> {
         let mut seal = engine::seal(&mut spec, self.setting.pins).await?;
         let before = self.begun_before(&spec, &bundle).await?;
         if before.is_none() && !matches!(spec, EngineSpec::Rules) {
+            let (size, most) = (mirror.checkout_size(change).await?, self.setting.config.job.disk);
+            room::admits(size, most)?;
             files::make_dir(&self.checkout(), 0o700)?;
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
             // That may have taken its time.
@@ -512,6 +522,14 @@ impl Run<'_> {
         not_seen(receipt, "the engine did not finish");
         match exhausted {
             Some(cap) => self.refuse(cap),
+            None if room::was_missing(&error, self.setting) => {
+                self.review.outcome = Outcome::Deferred;
+                self.review.reason = Some(format!("the disk is full: {error}"));
+                // What costs is not asked again at once.
+                if !matches!(input.spec, EngineSpec::Claude(_)) {
+                    self.review.retry_at_ms = room::again_ms(self.setting, &self.review.job).await;
+                }
+            }
             None => engine::failed(&mut self.review, &error, &input.spec),
         }
         Ok(None)

@@ -5,9 +5,11 @@
 
 mod hold;
 mod owed;
+mod room;
 mod routes;
 mod server;
 mod socket;
+mod unclean;
 mod watch;
 mod worker;
 
@@ -24,6 +26,7 @@ use tokio::sync::watch::Sender;
 use crate::agent::AgentName;
 use crate::cage::{Cage, Wish};
 use crate::config::Span;
+use crate::disk;
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::{Host, Paths};
@@ -84,6 +87,9 @@ pub struct Shared {
     /// Rung when an agent that watches is to look at once.
     pub look: Notify,
     pub wish: Sender<Wish>,
+    room: room::Gate,
+    /// Why the process cannot go on: the store is damaged.
+    broken: Mutex<Option<anyhow::Error>>,
     /// Why no job is begun, if it is not for want of any.
     held: hold::Held,
     /// What an agent that watches says of it.
@@ -107,6 +113,8 @@ impl Shared {
             owed: Notify::new(),
             look: Notify::new(),
             wish: Sender::new(Wish::GoOn),
+            room: room::Gate::default(),
+            broken: Mutex::new(None),
             held: hold::Held::default(),
             watching: Mutex::new(None),
             stopping: AtomicBool::new(false),
@@ -140,6 +148,12 @@ impl Shared {
         self.watching.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What cannot be gone on with ends the process, which systemd then does not start again.
+    fn note_damage(&self, error: anyhow::Error) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        self.changed.notify_one();
+    }
+
     fn is_working(&self) -> bool {
         self.running.load(Ordering::SeqCst) > 0
     }
@@ -166,8 +180,17 @@ async fn run_to_its_end(host: Host, scope: Scope, from_stdin: bool) -> Result<()
         Scope::Agent(name) => host.paths.agent_socket(name),
     };
     let listening = listen(&socket_path, from_stdin)?;
-    let store = open_store(&host.paths.store())?;
-    let _lock = lock(&host, &scope)?;
+    // Systemd waits as long as it hears of it.
+    let store = room::open_store(&host.paths.store(), |why| {
+        notify(&[sd_notify::NotifyState::ExtendTimeoutUsec(30_000_000), sd_notify::NotifyState::Status(why)]);
+    })
+    .await?;
+    let lock = lock(&host, &scope)?;
+    let end = unclean::Mark::set(lock);
+    if end.was_unclean {
+        // Damage is found before it is built upon.
+        store.check().await?;
+    }
     let cage = match host.manager().await {
         Ok(manager) => Cage::Unit(manager),
         Err(error) => {
@@ -191,6 +214,7 @@ async fn run_to_its_end(host: Host, scope: Scope, from_stdin: bool) -> Result<()
     if why == DRAINED {
         stay_stopped(&shared).await;
     }
+    end.clear();
     Ok(())
 }
 
@@ -316,6 +340,9 @@ async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: Str
             () = shared.changed.notified() => {}
             _ = pulse.tick() => {}
         }
+        if let Some(error) = shared.broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
         // The store answers, so the process can do its work: that is what the watchdog is to know.
         let counted = tokio::select! {
             counted = shared.store.open_jobs(shared.scope.agent().cloned()) => counted,
@@ -323,6 +350,12 @@ async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: Str
         };
         let (queued, running) = match counted {
             Ok(counted) => counted,
+            // It answers that it needs room.
+            Err(error) if disk::is_full(&error, &shared.host.paths.state_dir) => {
+                let status = "waiting: the disk is full, and the store cannot be read";
+                notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(status)]);
+                continue;
+            }
             // It may pass; where it does not, the watchdog ends the process.
             Err(error) => {
                 tracing::error!("the store does not answer: {error:#}");
@@ -334,7 +367,7 @@ async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: Str
         let (held, watching) = (shared.held.now(), shared.watching());
         let mut status =
             if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
-        for more in held.iter().map(hold::Hold::in_words).chain(watching.clone()) {
+        for more in held.iter().map(hold::Hold::in_words).chain(shared.room.why_closed()).chain(watching.clone()) {
             status = format!("{status}; {more}");
         }
         notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status)]);
@@ -430,6 +463,7 @@ fn lock(host: &Host, scope: &Scope) -> Result<std::fs::File> {
     }
     let file = std::fs::OpenOptions::new()
         .create(true)
+        .read(true)
         .write(true)
         .truncate(false)
         .open(&path)

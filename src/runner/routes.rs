@@ -14,10 +14,11 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
-use super::{Scope, Shared};
+use super::{Scope, Shared, room};
 use crate::agent::AgentName;
 use crate::api::{Happening, JobState, Problem, ReviewRequest, RunnerInfo, client};
 use crate::config::{Agent, is_repo};
+use crate::disk;
 use crate::review::Outcome;
 use crate::store::{Accepted, Ask, Cancelled, now_ms};
 
@@ -54,6 +55,11 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
     match route(&shared, request).await {
         Ok(answer) => answer,
         Err(Refusal::Problem(status, detail)) => problem(status, detail),
+        Err(Refusal::Internal(error)) if disk::is_full(&error, &shared.host.paths.state_dir) => {
+            tracing::error!("{error:#}");
+            let detail = format!("{error:#}: nothing was accepted; make room (`cicdctl gc`), then ask again");
+            problem(StatusCode::INSUFFICIENT_STORAGE, detail)
+        }
         Err(Refusal::Internal(error)) => {
             tracing::error!("{error:#}");
             problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
@@ -254,17 +260,21 @@ async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
             _ => return refuse(StatusCode::BAD_REQUEST, format!("unknown parameter `{}`", name.escape_debug())),
         }
     }
-    let jobs = match (pr, repo) {
+    let mut jobs = match (pr, repo) {
         (Some(number), repo) => shared.store.jobs_of_pull(number, repo, agent, limit).await?,
         (None, Some(_)) => return refuse(StatusCode::BAD_REQUEST, "`repo` goes with `pr`"),
         (None, None) => shared.store.jobs(agent, limit).await?,
     };
+    jobs.iter_mut().for_each(|job| room::explain(shared, job));
     json(StatusCode::OK, &jobs)
 }
 
 async fn job(shared: &Shared, id: &str) -> Result<Answer, Refusal> {
     match shared.store.job(id).await? {
-        Some(job) => json(StatusCode::OK, &job),
+        Some(mut job) => {
+            room::explain(shared, &mut job);
+            json(StatusCode::OK, &job)
+        }
         None => no_such_job(id),
     }
 }

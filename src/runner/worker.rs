@@ -9,17 +9,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::hold::{self, Hold};
-use super::{Scope, Shared};
+use super::{Scope, Shared, room};
 use crate::api::{Happening, Job, ReviewRequest};
 use crate::cage::{API_KEY, Cage, Wish};
 use crate::config::{Agent, Config};
+use crate::disk;
 use crate::error::Fail;
 use crate::forge::Forge;
 use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Again, Outcome, Review, Setting};
 use crate::secret::Vault;
-use crate::store::{Blame, Ending, Next, Store, now_ms};
+use crate::store::{Blame, Ending, Next, Store, is_damage, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
 const LOOK: Duration = Duration::from_millis(1000);
@@ -37,20 +38,27 @@ pub async fn work(shared: Arc<Shared>) {
         if *stopping.borrow_and_update() != Wish::GoOn || shared.is_stopping() {
             break;
         }
-        let at_once = match hold::configuration(&shared.host, &shared.scope) {
+        let (at_once, config) = match hold::configuration(&shared.host, &shared.scope) {
             Ok(config) => {
                 shared.say_right_again();
-                config.runner.jobs as usize
+                (config.runner.jobs as usize, Some(config))
             }
             Err(wrong) => {
                 // A drain does not wait for it to be put right.
                 let drain = shared.store.paused(shared.scope.agent().cloned()).await.ok().flatten();
                 let drain = drain.filter(|pause| pause.drains).map(Hold::Paused);
                 shared.say_held(drain.or(Some(wrong)));
-                0
+                (0, None)
             }
         };
-        if running.len() < at_once {
+        let has_room = room::is_there(&shared, config.as_ref());
+        if running.len() < at_once && !has_room {
+            // A pause holds all the same, and a drain does not wait for room.
+            if let Ok(pause) = shared.store.paused(shared.scope.agent().cloned()).await {
+                shared.say_held(pause.map(Hold::Paused));
+            }
+        }
+        if running.len() < at_once && has_room {
             match shared.store.next(shared.scope.agent().cloned()).await {
                 Ok(Next::Job(job)) => {
                     shared.say_held(None);
@@ -65,6 +73,10 @@ pub async fn work(shared: Arc<Shared>) {
                 Ok(Next::Nothing) => shared.say_held(None),
                 Err(error) => {
                     tracing::error!("{error:#}");
+                    if is_damage(&error) {
+                        shared.note_damage(error);
+                        break;
+                    }
                     tokio::time::sleep(Duration::from_secs(5)).await;
                 }
             }
@@ -107,7 +119,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
             let until_ms =
                 review.retry_at_ms.unwrap_or_else(|| now_ms() + pause_ms(job.deferrals)).max(now_ms() + 1000);
             let reason = review.reason.clone().unwrap_or_default();
-            match shared.store.defer(&id, until_ms, review).await {
+            match patiently(&shared, &id, false, || shared.store.defer(&id, until_ms, review.clone())).await {
                 Ok(()) => {
                     tracing::info!(
                         CICD_JOB = %id, CICD_OUTCOME = "deferred",
@@ -123,7 +135,8 @@ async fn one(shared: Arc<Shared>, job: Job) {
             let outcome = review.outcome;
             let reason = review.reason.clone().map_or(String::new(), |reason| format!(": {reason}"));
             let findings = crate::quantity::count(review.findings.len(), "finding");
-            match finish(&shared, &id, review).await {
+            match patiently(&shared, &id, outcome != Outcome::Failed, || shared.store.finish(&id, review.clone())).await
+            {
                 Ok(()) => {
                     if outcome == Outcome::Failed {
                         tracing::error!(CICD_JOB = %id, CICD_OUTCOME = %outcome, "job {id} {outcome}{reason}");
@@ -145,7 +158,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
                 Again::Lost(why) => (why, Blame::Full),
             };
             tracing::info!(CICD_JOB = %id, "job {id} goes back into the queue: {reason}");
-            match shared.store.requeue(&id, &reason, blame).await {
+            match patiently(&shared, &id, true, || shared.store.requeue(&id, &reason, blame)).await {
                 Ok(true) => {}
                 Ok(false) => {
                     tracing::error!(CICD_JOB = %id, CICD_OUTCOME = "failed", "job {id} is given up: {reason}");
@@ -203,13 +216,28 @@ fn pause_ms(deferrals: u32) -> i64 {
     60_000 * (1 << deferrals.min(6)).min(60)
 }
 
-/// Writes the end of a job down, however long that takes: a disk that is full has room again some day, and until then
-/// nobody else may begin the job. A process that is to stop leaves it to the next one.
-async fn finish(shared: &Shared, id: &str, review: Review) -> Result<()> {
+/// Writes down what became of a job, however long that takes: a disk that is full has room again some day, and until then
+/// nobody else may begin the job. Perhaps it is the job's own directory that fills it: then what of that is not needed any
+/// more goes, and all of it where nothing in it is to be `kept`. A process that is to stop leaves it to the next one.
+async fn patiently<T, F: Future<Output = Result<T>>>(
+    shared: &Shared,
+    id: &str,
+    kept: bool,
+    write: impl Fn() -> F,
+) -> Result<T> {
     loop {
-        match shared.store.finish(id, review.clone()).await {
+        match write().await {
+            // Of a damaged store nothing can be hoped.
+            Err(error) if is_damage(&error) => {
+                shared.note_damage(error);
+                bail!("the store is damaged");
+            }
             Err(error) if !shared.is_stopping() => {
                 tracing::error!(CICD_JOB = %id, "{error:#}; it is tried again");
+                let paths = &shared.host.paths;
+                if disk::is_full(&error, &paths.state_dir) {
+                    review::make_room(&paths.workspace(shared.scope.agent()), id, kept).await;
+                }
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
             done => return done,

@@ -1,11 +1,13 @@
 //! The truth about jobs: one SQLite file per user in WAL mode, shared by the runner and every agent. What a method
 //! has returned from is on disk (`synchronous=FULL`), so a 202 after [`Store::accept`] is a promise. This file opens and
 //! reads it; [`queue`] is the way of a job through it, [`spend`] what engines cost, [`watch`] what is known of watched
-//! repositories, [`ledger`] what is remembered of findings, [`pause`] who begins nothing for now.
+//! repositories, [`ledger`] what is remembered of findings, [`pause`] who begins nothing for now, [`care`] how the file
+//! stays small and sound.
 //!
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
 mod approvals;
+mod care;
 mod ledger;
 mod owed;
 mod pause;
@@ -28,6 +30,7 @@ use crate::error::Fail;
 use crate::files;
 use crate::review::{Outcome, Review};
 
+pub use care::{COPYING, Pruned, backups, is_damage};
 pub use ledger::Wanted;
 pub use pause::Pause;
 pub use queue::{Accepted, Ask, Blame, Cancelled, Ending, Next};
@@ -35,13 +38,14 @@ pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
 pub use watch::{Changed, Key, Look, Step, Watch, WatchState, Watched};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("spend.sql"),
     include_str!("approvals.sql"),
     include_str!("watch.sql"),
     include_str!("ledger.sql"),
     include_str!("blame.sql"),
     include_str!("pause.sql"),
+    include_str!("care.sql"),
 ];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
 /// How long one that another process has locked is waited for.
@@ -82,15 +86,24 @@ impl Store {
             }
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(PATIENCE)?;
+            // Only a store that is empty yet takes it, and any other would be written to; an older one gets it from
+            // `compact`.
+            if connection.pragma_query_value(None, "page_count", |row| row.get::<_, u64>(0))? == 0 {
+                connection.pragma_update(None, "auto_vacuum", "incremental")?;
+            }
             connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "journal_size_limit", care::WAL_KEPT)?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "foreign_keys", true)?;
-            migrate(&mut connection)?;
+            migrate(&mut connection, path)?;
             Ok(connection)
         };
-        let mut connection = open().with_context(|| {
-            Fail::new(format!("could not open the store `{}`", path.display()))
-                .hint("`cicdctl doctor` checks disk and permissions; the file is an SQLite database")
+        let mut connection = open().map_err(|error| match is_damage(&error) {
+            true => care::named(error, path),
+            false => error.context(
+                Fail::new(format!("could not open the store `{}`", path.display()))
+                    .hint("`cicdctl doctor` checks disk and permissions; the file is an SQLite database"),
+            ),
         })?;
         let (work, todo) = mpsc::channel::<Work>();
         std::thread::Builder::new().name("store".into()).spawn(move || {
@@ -107,21 +120,14 @@ impl Store {
     ) -> Result<T> {
         let (done, answer) = oneshot::channel();
         let work = move |connection: &mut Connection| {
+            let done_with = work(connection);
+            let done_with =
+                done_with.map_err(|error| care::named(error, Path::new(connection.path().unwrap_or_default())));
             // Who asked may have gone away.
-            let _ = done.send(work(connection));
+            let _ = done.send(done_with);
         };
         self.work.send(Box::new(work)).map_err(|_| anyhow!("the store has ended"))?;
         answer.await.map_err(|_| anyhow!("the store has ended"))?
-    }
-
-    /// Whether the file is sound (SQLite's `quick_check`).
-    pub async fn check(&self) -> Result<()> {
-        self.run(|connection| {
-            let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            anyhow::ensure!(found == "ok", "the store is damaged: {found}");
-            Ok(())
-        })
-        .await
     }
 
     pub async fn job(&self, id: &str) -> Result<Option<Job>> {
@@ -260,11 +266,16 @@ impl Store {
         .await
     }
 
-    /// How many jobs ended in each outcome.
+    /// How many jobs ended in each outcome, those that are forgotten among them.
     pub async fn outcomes(&self) -> Result<Vec<(Outcome, u64)>> {
         self.run(|connection| {
             let rows: Vec<(String, u64)> = connection
-                .prepare_cached("SELECT outcome, count(*) FROM jobs WHERE state = 'ended' GROUP BY outcome")?
+                .prepare_cached(
+                    "SELECT outcome, sum(jobs) FROM (
+                         SELECT outcome, count(*) AS jobs FROM jobs WHERE state = 'ended' GROUP BY outcome
+                         UNION ALL SELECT outcome, jobs FROM pruned
+                     ) GROUP BY outcome",
+                )?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             rows.into_iter()
@@ -409,9 +420,12 @@ fn append(transaction: &Transaction<'_>, id: &str, what: &Happening) -> Result<(
     Ok(())
 }
 
-fn migrate(connection: &mut Connection) -> Result<()> {
+fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     let transaction = begin(connection)?;
     let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if (1..SCHEMA_VERSION).contains(&version) {
+        care::back_up(path, version)?;
+    }
     match version {
         0 => transaction.execute_batch(include_str!("schema.sql"))?,
         1 => transaction.execute_batch(include_str!("from-1-to-2.sql"))?,

@@ -14,7 +14,9 @@ pub fn present(places: &Places) -> Result<Vec<Present>> {
     let mut paths = vec![places.environment_file.clone()];
     for name in files::names(&places.unit_dir)? {
         let path = places.unit_dir.join(&name);
-        if name == super::SLICE || name.starts_with("cicd-runner.") || name.starts_with("cicd-agent@.") {
+        if name == super::SLICE
+            || ["cicd-runner.", "cicd-agent@.", "cicd-gc."].iter().any(|ours| name.starts_with(ours))
+        {
             paths.push(path);
         } else if name.ends_with(".service.d") && AgentName::of_unit(name.trim_end_matches(".d")).is_some() {
             paths.push(path.join("50-cicdctl.conf"));

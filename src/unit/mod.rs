@@ -18,8 +18,11 @@ use escape::CommandLine;
 pub const RUNNER_SERVICE: &str = "cicd-runner.service";
 pub const RUNNER_SOCKET: &str = "cicd-runner.socket";
 pub const SLICE: &str = "cicd.slice";
+pub const GC_SERVICE: &str = "cicd-gc.service";
+pub const GC_TIMER: &str = "cicd-gc.timer";
 /// Every unit of ours that can be loaded, as patterns for `ListUnitsByPatterns`.
-pub const PATTERNS: [&str; 5] = ["cicd-runner.*", "cicd-agent@*", "cicd-job-*", "cicd-probe-*", "cicd.slice"];
+pub const PATTERNS: [&str; 6] =
+    ["cicd-runner.*", "cicd-agent@*", "cicd-job-*", "cicd-probe-*", "cicd.slice", "cicd-gc.*"];
 
 /// Where things are, as the unit files must say it.
 #[derive(Debug, Clone)]
@@ -58,6 +61,11 @@ pub fn files(config: &Config, agents: &[Agent], places: &Places) -> Result<Vec<U
         unit(places, "cicd-agent@.socket", AgentSocket {}.render(), "cicdctl apply")?,
         unit(places, SLICE, Slice {}.render(), "cicdctl apply")?,
     ];
+    if let Some(every) = config.disk.gc.on_calendar() {
+        let gc = Service::new(config, places, &config.runner.limits, &["gc", "--yes"]);
+        files.push(unit(places, GC_SERVICE, GcService { service: gc }.render(), "cicdctl apply")?);
+        files.push(unit(places, GC_TIMER, GcTimer { every }.render(), "cicdctl apply")?);
+    }
     for agent in agents {
         let dropin = AgentDropIn { limits: limits(&agent.limits), writable: Vec::new() };
         let name = dropin_name(&agent.name);
@@ -156,6 +164,8 @@ templates! {
     Environment("environment.env") { environment: Vec<(String, String)> }
     RunnerService("cicd-runner.service") { service: Service }
     AgentService("cicd-agent@.service") { service: Service }
+    GcService("cicd-gc.service") { service: Service }
+    GcTimer("cicd-gc.timer") { every: &'static str }
 }
 
 #[cfg(test)]
@@ -219,6 +229,20 @@ LimitNOFILE=65536
 WantedBy=default.target
 "#
         );
+    }
+
+    #[test]
+    fn gc_has_a_timer_as_often_as_the_configuration_says_and_the_lowest_priority() {
+        let mut config = Config::default();
+        let all = files(&config, &[], &places()).unwrap();
+        assert!(text(&all, "cicd-gc.timer").contains("\nOnCalendar=daily\n"));
+        let service = text(&all, "cicd-gc.service");
+        for line in ["Type=oneshot", "Nice=19", "IOSchedulingClass=idle", "PrivateUsers=yes", "ProtectHome=read-only"] {
+            assert!(service.contains(&format!("\n{line}\n")), "{line}: {service}");
+        }
+        assert!(service.contains("cicdctl\" gc --yes\n"), "{service}");
+        config.disk.gc = config::Every::Off;
+        assert!(files(&config, &[], &places()).unwrap().iter().all(|file| !file.path.to_string_lossy().contains("gc")));
     }
 
     #[test]

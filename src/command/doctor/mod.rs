@@ -1,12 +1,12 @@
 //! `cicdctl doctor`: every precondition tested, not assumed; each with its cause and the exact remedy.
 
+mod disk;
 mod engine;
 mod forge;
 pub mod probe;
 mod secrets;
 mod upgrade;
 
-use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -178,7 +178,8 @@ async fn checks(host: &Host) -> Vec<Check> {
     checks.push(journal_check(host));
     checks.extend(upgrade::checks(host).await);
     checks.push(git());
-    checks.push(disk(&host.paths.state_dir));
+    checks.push(disk::check(host, &config));
+    checks.push(disk::gc(host, &manager, &config).await);
     checks
 }
 
@@ -203,7 +204,7 @@ async fn store(host: &Host) -> Check {
         return ok("store", "not there yet");
     }
     let found = match Store::open(&path) {
-        Ok(store) => store.check().await,
+        Ok(store) => store.check_whole().await,
         Err(error) => Err(error),
     };
     match found {
@@ -343,25 +344,5 @@ fn git() -> Check {
     match std::process::Command::new("git").arg("--version").output() {
         Ok(output) if output.status.success() => ok("git", String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         _ => failure("git", "git does not start", "install it (Debian, Ubuntu: `apt install git`)"),
-    }
-}
-
-fn disk(state_dir: &Path) -> Check {
-    let dir = state_dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
-    match rustix::fs::statvfs(dir) {
-        Ok(stat) => {
-            let free = stat.f_bavail * stat.f_frsize;
-            let text = format!("{} free for {}", crate::quantity::bytes(free), state_dir.display());
-            if free < 200 << 20 {
-                failure("disk", text, "make room: below 200 MB reviews fail half-way")
-            } else {
-                ok("disk", text)
-            }
-        }
-        Err(error) => warning(
-            "disk",
-            format!("could not look at {}: {error}", dir.display()),
-            "check that the file system is mounted",
-        ),
     }
 }

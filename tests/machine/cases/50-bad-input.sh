@@ -47,14 +47,14 @@ refused "an unknown option" 2 'unexpected argument' 'cicdctl status --frob'
 
 config='$HOME/.config/cicd-toolkit/config.toml'
 alice "sed 's/^#idle_timeout = .*/idle_timout = \"5m\"/' $config >wrong.toml"
-refused "an unknown key: file, line and the right name" 1 'wrong\.toml:5:[0-9]+: unknown field `idle_timout`' \
+refused "an unknown key: file, line and the right name" 1 'wrong\.toml:7:[0-9]+: unknown field `idle_timout`' \
     'cicdctl --config ~/wrong.toml status'
 shows "did you mean" 'did you mean `idle_timeout`\?'
 check "wrong configuration in the place of the right one" alice "cp $config right.toml; cp wrong.toml $config"
-refused "status names it" 1 'config\.toml:5:' 'cicdctl status'
-refused "apply names it" 1 'config\.toml:5:' 'cicdctl apply --yes'
-refused "agent add names it" 1 'config\.toml:5:' 'cicdctl agent add myapp --path ~/myapp'
-refused "a review names it" 1 'config\.toml:5:' 'cd ~/myapp && cicdctl review HEAD~1..HEAD'
+refused "status names it" 1 'config\.toml:7:' 'cicdctl status'
+refused "apply names it" 1 'config\.toml:7:' 'cicdctl apply --yes'
+refused "agent add names it" 1 'config\.toml:7:' 'cicdctl agent add myapp --path ~/myapp'
+refused "a review names it" 1 'config\.toml:7:' 'cd ~/myapp && cicdctl review HEAD~1..HEAD'
 check "a restarted runner ends with 78 and is not started again" alice '
     systemctl --user restart cicd-runner.service; sleep 1
     test "$(systemctl --user show -P ExecMainStatus cicd-runner.service)" = 78 && test "$(systemctl --user show -P NRestarts cicd-runner.service)" = 0'
