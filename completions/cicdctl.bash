@@ -76,17 +76,29 @@ _cicdctl() {
             cicdctl__subcmd__agent,add)
                 cmd="cicdctl__subcmd__agent__subcmd__add"
                 ;;
+            cicdctl__subcmd__agent,drain)
+                cmd="cicdctl__subcmd__agent__subcmd__drain"
+                ;;
             cicdctl__subcmd__agent,help)
                 cmd="cicdctl__subcmd__agent__subcmd__help"
                 ;;
             cicdctl__subcmd__agent,list)
                 cmd="cicdctl__subcmd__agent__subcmd__list"
                 ;;
+            cicdctl__subcmd__agent,pause)
+                cmd="cicdctl__subcmd__agent__subcmd__pause"
+                ;;
             cicdctl__subcmd__agent,remove)
                 cmd="cicdctl__subcmd__agent__subcmd__remove"
                 ;;
             cicdctl__subcmd__agent,restart)
                 cmd="cicdctl__subcmd__agent__subcmd__restart"
+                ;;
+            cicdctl__subcmd__agent,resume)
+                cmd="cicdctl__subcmd__agent__subcmd__resume"
+                ;;
+            cicdctl__subcmd__agent,set)
+                cmd="cicdctl__subcmd__agent__subcmd__set"
                 ;;
             cicdctl__subcmd__agent,show)
                 cmd="cicdctl__subcmd__agent__subcmd__show"
@@ -100,17 +112,29 @@ _cicdctl() {
             cicdctl__subcmd__agent__subcmd__help,add)
                 cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__add"
                 ;;
+            cicdctl__subcmd__agent__subcmd__help,drain)
+                cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__drain"
+                ;;
             cicdctl__subcmd__agent__subcmd__help,help)
                 cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__help"
                 ;;
             cicdctl__subcmd__agent__subcmd__help,list)
                 cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__list"
                 ;;
+            cicdctl__subcmd__agent__subcmd__help,pause)
+                cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__pause"
+                ;;
             cicdctl__subcmd__agent__subcmd__help,remove)
                 cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__remove"
                 ;;
             cicdctl__subcmd__agent__subcmd__help,restart)
                 cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__restart"
+                ;;
+            cicdctl__subcmd__agent__subcmd__help,resume)
+                cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__resume"
+                ;;
+            cicdctl__subcmd__agent__subcmd__help,set)
+                cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__set"
                 ;;
             cicdctl__subcmd__agent__subcmd__help,show)
                 cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__show"
@@ -247,14 +271,26 @@ _cicdctl() {
             cicdctl__subcmd__help__subcmd__agent,add)
                 cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__add"
                 ;;
+            cicdctl__subcmd__help__subcmd__agent,drain)
+                cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__drain"
+                ;;
             cicdctl__subcmd__help__subcmd__agent,list)
                 cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__list"
+                ;;
+            cicdctl__subcmd__help__subcmd__agent,pause)
+                cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__pause"
                 ;;
             cicdctl__subcmd__help__subcmd__agent,remove)
                 cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__remove"
                 ;;
             cicdctl__subcmd__help__subcmd__agent,restart)
                 cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__restart"
+                ;;
+            cicdctl__subcmd__help__subcmd__agent,resume)
+                cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__resume"
+                ;;
+            cicdctl__subcmd__help__subcmd__agent,set)
+                cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__set"
                 ;;
             cicdctl__subcmd__help__subcmd__agent,show)
                 cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__show"
@@ -499,7 +535,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__agent)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help add list show start stop restart remove help"
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help add list show start stop restart set drain pause resume remove help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -574,8 +610,42 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__agent__subcmd__drain)
+            opts="-q -v -h --note --no-wait --timeout --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --note)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__agent__subcmd__help)
-            opts="add list show start stop restart remove help"
+            opts="add list show start stop restart set drain pause resume remove help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -589,6 +659,20 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__agent__subcmd__help__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__agent__subcmd__help__subcmd__drain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -630,6 +714,20 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__agent__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__agent__subcmd__help__subcmd__remove)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -645,6 +743,34 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__agent__subcmd__help__subcmd__restart)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__agent__subcmd__help__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__agent__subcmd__help__subcmd__set)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -726,6 +852,40 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__agent__subcmd__pause)
+            opts="-q -v -h --note --for --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --note)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__agent__subcmd__remove)
             opts="-y -q -v -h --yes --dry-run --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -759,6 +919,78 @@ _cicdctl() {
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__agent__subcmd__resume)
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__agent__subcmd__set)
+            opts="-y -q -v -h --cpu --cpu-weight --memory --swap --tasks --yes --dry-run --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cpu)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-weight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --swap)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tasks)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1507,7 +1739,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__agent)
-            opts="add list show start stop restart remove"
+            opts="add list show start stop restart set drain pause resume remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1534,7 +1766,35 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__help__subcmd__agent__subcmd__drain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__help__subcmd__agent__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__agent__subcmd__pause)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1563,6 +1823,34 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__agent__subcmd__restart)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__agent__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__agent__subcmd__set)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

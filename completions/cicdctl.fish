@@ -109,23 +109,27 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -l json -d 'P
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -l user -d 'Act for another user (root only)' -r
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -l json -d 'Print data as JSON on stdout'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -s q -l quiet -d 'Print no progress and no hints'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -s v -l verbose -d 'Print more about what is done'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -s h -l help -d 'Print help'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "add" -d 'Add an agent for a project and start it'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "list" -d 'List the agents'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "start" -d 'Start agents and their sockets'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "stop" -d 'Stop agents and their sockets; running reviews are waited for'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "restart" -d 'Restart agents; running reviews are waited for'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "remove" -d 'Remove an agent with its configuration, unit and workspace'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "add" -d 'Add an agent for a project and start it'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "list" -d 'List the agents'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "start" -d 'Start agents and their sockets, those that failed too often, too'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "stop" -d 'Stop agents and their sockets; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "restart" -d 'Restart agents; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "set" -d 'Change limits of agents, at once and for good'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "drain" -d 'Let agents finish what runs, then stop them'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "pause" -d 'Let agents begin no job for a while'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "resume" -d 'Take a pause or a drain back'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "remove" -d 'Remove an agent with its configuration, unit and workspace'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and not __fish_seen_subcommand_from add list show start stop restart set drain pause resume remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l path -d 'Working copy of the project' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l repo -d 'The project at the forge' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from add" -l cpu -d 'CPU time, 100% being one CPU [default: 25%]' -r
@@ -191,6 +195,54 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_s
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l cpu -d 'CPU time, 100% being one CPU' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l cpu-weight -d 'Share of the CPU beside others that want it, too, 1 to 10000' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l memory -d 'Memory' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l swap -d 'Swap' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l tasks -d 'Processes and threads' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -l note -d 'Why, for whoever wonders' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -l timeout -d 'Wait so long at most, such as 10m; they go on draining' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -l no-wait -d 'Do not wait until they have stopped'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from pause" -l note -d 'Why, for whoever wonders' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from pause" -l for -d 'How long, such as 30m or 2h [default: until `resume`]' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from pause" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from pause" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from pause" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from pause" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from pause" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from pause" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from resume" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from resume" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from resume" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from resume" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from resume" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from resume" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from remove" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -205,9 +257,13 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_s
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "add" -d 'Add an agent for a project and start it'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the agents'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "start" -d 'Start agents and their sockets'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "start" -d 'Start agents and their sockets, those that failed too often, too'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop agents and their sockets; running reviews are waited for'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "restart" -d 'Restart agents; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "set" -d 'Change limits of agents, at once and for good'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "drain" -d 'Let agents finish what runs, then stop them'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "pause" -d 'Let agents begin no job for a while'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Take a pause or a drain back'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Remove an agent with its configuration, unit and workspace'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
@@ -725,9 +781,13 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_see
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "add" -d 'Add an agent for a project and start it'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "list" -d 'List the agents'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "start" -d 'Start agents and their sockets'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "start" -d 'Start agents and their sockets, those that failed too often, too'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "stop" -d 'Stop agents and their sockets; running reviews are waited for'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "restart" -d 'Restart agents; running reviews are waited for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "set" -d 'Change limits of agents, at once and for good'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "drain" -d 'Let agents finish what runs, then stop them'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "pause" -d 'Let agents begin no job for a while'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "resume" -d 'Take a pause or a drain back'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "remove" -d 'Remove an agent with its configuration, unit and workspace'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "list" -d 'List the newest jobs'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from job" -f -a "show" -d 'Show a job with its findings and its receipt'

@@ -176,25 +176,31 @@ pub fn look(path: &Path) -> Result<Option<Found>> {
 
 /// Removes what a [`write`] to a file of this directory left that was killed, unless a process of that number lives.
 pub fn remove_abandoned(dir: &Path) -> Result<()> {
+    abandoned(dir)?.iter().try_for_each(|path| remove(path))
+}
+
+/// What that would remove.
+pub fn abandoned(dir: &Path) -> Result<Vec<PathBuf>> {
     let alive = |pid: &str| Path::new("/proc").join(pid).exists();
     temporary(dir, |writer| writer.is_none_or(|pid| !alive(pid)))
 }
 
 /// The same where nobody else writes now: a number says nothing once another process has got it.
 pub fn remove_temporary(dir: &Path) -> Result<()> {
-    temporary(dir, |_| true)
+    temporary(dir, |_| true)?.iter().try_for_each(|path| remove(path))
 }
 
-fn temporary(dir: &Path, is_left: impl Fn(Option<&str>) -> bool) -> Result<()> {
+fn temporary(dir: &Path, is_left: impl Fn(Option<&str>) -> bool) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for name in names(dir)? {
         let Some(rest) = name.strip_prefix(TEMPORARY) else { continue };
         let writer = rest.split_once('-').map(|(pid, _)| pid).filter(|pid| pid.parse::<u32>().is_ok());
         let path = dir.join(&name);
         if is_left(writer) && path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
-            remove(&path)?;
+            found.push(path);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// That `dir`, or the nearest directory above it that exists, is the user's, wherever symlinks lead.

@@ -213,6 +213,9 @@ pub struct Job {
     /// How often it was put off for want of quota.
     #[serde(default)]
     pub deferrals: u32,
+    /// Why it is not begun though its time may have come: who is to do it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_because: Option<String>,
     /// The finished review, or how a deferred one stands; left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,

@@ -84,3 +84,21 @@ fn forbid_namespaces() -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_the_filter_programs_start_and_namespaces_do_not() {
+        // A filter is for the thread that asks for it, and for what that starts.
+        let behind = std::thread::spawn(|| {
+            forbid_namespaces().unwrap();
+            let status = |argv: &[&str]| Command::new(argv[0]).args(&argv[1..]).status().unwrap();
+            assert!(status(&["sh", "-c", "sleep 0 | true"]).success());
+            let unshare = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER);
+            assert_eq!(unshare, Err(nix::errno::Errno::EPERM));
+        });
+        behind.join().unwrap();
+    }
+}

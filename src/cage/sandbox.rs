@@ -12,6 +12,7 @@ use zbus::wire::Variant;
 
 use super::{API_KEY, Order};
 use crate::engine::EngineSpec;
+use crate::forge::github::TOKEN_VARIABLES;
 use crate::secret::VARIABLES;
 use crate::systemd::Manager;
 
@@ -125,7 +126,8 @@ fn environment(order: &Order<'_>, around: &Around) -> Vec<Property> {
     let stays =
         |name: &str| ENVIRONMENT.iter().any(|(own, _)| *own == name) || pass.iter().any(|passed| passed == name);
     let unset = around.variables.iter().map(String::as_str).chain(OF_SYSTEMD).chain(VARIABLES);
-    let unset = unset.filter(|name| !stays(name)).map(str::to_owned).collect::<BTreeSet<_>>();
+    // The forge's token never gets in, whatever is to be passed.
+    let unset = unset.filter(|name| !stays(name)).chain(TOKEN_VARIABLES).map(str::to_owned).collect::<BTreeSet<_>>();
     properties.push(("UnsetEnvironment", unset.into_iter().collect::<Vec<String>>().into()));
     if !pass.is_empty() {
         properties.push(("PassEnvironment", pass.into()));
@@ -167,6 +169,8 @@ fn sandbox(order: &Order<'_>, around: &Around) -> Vec<Property> {
         ("PrivateTmp", true.into()),
         ("PrivateDevices", true.into()),
         ("PrivateIPC", true.into()),
+        // PrivateDevices= leaves that of the host there, and PrivateIPC= is about other shared memory.
+        ("TemporaryFileSystem", vec![("/dev/shm".to_owned(), "mode=1777".to_owned())].into()),
         ("ProtectControlGroups", true.into()),
         ("ProtectKernelTunables", true.into()),
         ("ProtectHostname", true.into()),
@@ -238,4 +242,50 @@ fn bind(path: &Path, optional: bool) -> (String, String, bool, u64) {
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cage::Input;
+    use crate::config::JobConfig;
+
+    fn properties_of(order: &Order<'_>, systemd: u32, sandboxed: bool) -> String {
+        let variables = ["PATH", "LANG", "CLOUD_TOKEN", "PASSED"].map(str::to_owned).to_vec();
+        let around = Around { systemd, variables };
+        let properties = properties(order, sandboxed, Duration::ZERO, &around);
+        properties.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+    }
+
+    #[test]
+    fn processes_and_environment_of_a_cage_are_its_own_whatever_the_version() {
+        let limits = JobConfig { pass_environment: vec!["PASSED".into()], ..JobConfig::default() };
+        let bundle = crate::engine::tests::bundle();
+        let input = Input { job: "J".into(), spec: EngineSpec::Rules, bundle, engine_home: "/h".into() };
+        let order = Order {
+            job: "J",
+            dir: Path::new("/d"),
+            input: &input,
+            limits: &limits,
+            api_key: None,
+            api_key_in_environment: false,
+            unsandboxed: false,
+            program: Path::new("/p"),
+        };
+        let new = properties_of(&order, 257, true);
+        assert!(new.contains("PrivatePIDs=") && !new.contains(UNSHARE), "{new}");
+        assert!(new.contains(r#"["/p", "run", "job", "--dir", "/d", "--first"]"#), "{new}");
+        let old = properties_of(&order, 252, true);
+        assert!(!old.contains("PrivatePIDs="), "{old}");
+        assert!(
+            old.contains(r#""--kill-child", "--", "/p", "run", "job", "--dir", "/d", "--first", "--no-namespaces"]"#)
+        );
+        let open = properties_of(&order, 252, false);
+        assert!(open.contains(r#"["/p", "run", "job", "--dir", "/d"]"#) && !open.contains("PrivateUsers"), "{open}");
+        for text in [new, old, open] {
+            let unset = text.lines().find(|line| line.starts_with("UnsetEnvironment=")).unwrap();
+            assert!(unset.contains("\"CLOUD_TOKEN\"") && unset.contains("\"HOME\""), "{unset}");
+            assert!(!unset.contains("\"PATH\"") && !unset.contains("\"PASSED\""), "{unset}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod apply;
 pub mod as_user;
+mod cause;
 mod confinement;
 pub mod cost;
 pub mod doctor;

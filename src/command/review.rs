@@ -197,7 +197,10 @@ async fn by_runner(host: &Host, client: &Client, job: &Job) -> Result<Review> {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         if !begun.load(std::sync::atomic::Ordering::Relaxed) {
             let whose = job.agent.as_ref().map_or("the runner".to_owned(), |name| format!("agent `{name}`"));
-            host.ui.say(&format!("the job waits in the queue of {whose}; `cicdctl status` says what it does"));
+            host.ui.say(&match &job.waits_because {
+                Some(why) => format!("the job waits in the queue of {whose}, which is {why}"),
+                None => format!("the job waits in the queue of {whose}; `cicdctl status` says what it does"),
+            });
         }
         std::future::pending::<std::convert::Infallible>().await
     };
@@ -257,6 +260,7 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         head: None,
         not_before_ms: None,
         deferrals: 0,
+        waits_because: None,
         review: None,
     };
     let (scope, config) = match &job.request.agent {

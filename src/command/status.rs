@@ -5,6 +5,8 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::agent::paused;
+use super::cause::cause;
 use super::confinement::{self, Hardening};
 use super::cost::{self, Today};
 use crate::agent::AgentName;
@@ -18,8 +20,9 @@ use crate::plain;
 use crate::probe::remedy;
 use crate::quantity;
 use crate::review::{self, Outcome};
-use crate::store::{self, Store, Watch, WatchState, now_ms};
-use crate::systemd::{self, Linger, Manager, UnitState};
+use crate::runner::Scope;
+use crate::store::{self, Pause, Store, Watch, WatchState, now_ms};
+use crate::systemd::{self, Linger, Manager, UnitState, read_group};
 use crate::ui::{Ui, bold, dim, green, red, yellow};
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 
@@ -63,14 +66,33 @@ struct Status {
 #[derive(Debug, Serialize)]
 struct Unit {
     name: String,
-    /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `absent`, `foreground`.
+    /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `absent`, `foreground`,
+    /// `paused`, `draining`.
     word: &'static str,
     service: UnitState,
     socket: UnitState,
     socket_path: String,
     project: Option<String>,
     watch: Option<Watching>,
+    /// Why it begins no job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Pause>,
+    /// Why it is not up, beyond what systemd says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
     limits: Vec<LimitState>,
+}
+
+impl Unit {
+    /// Adds why it begins nothing, or is not up.
+    async fn explain(&mut self, host: &Host, store: Option<&Store>, scope: &Scope) {
+        self.pause = paused(store, scope).await;
+        if matches!(self.word, "failed" | "crash-loop") {
+            self.cause = cause(host, scope.agent(), &self.service);
+        } else {
+            self.word = held_word(self.word, self.pause.as_ref());
+        }
+    }
 }
 
 /// What an agent watches, and how that goes.
@@ -164,17 +186,20 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
             }
         }
     }
+    // Opened once: one that is locked is waited for, and each agent asks it.
+    let store = host.paths.store().exists().then(|| Store::open(&host.paths.store()));
+    let store = told(store.transpose(), &mut problems).flatten();
     let manager = match host.manager().await {
         Ok(manager) => manager,
         // A runner in the foreground has its socket and its store all the same.
         Err(error) if host.paths.runner_socket().exists() => {
-            return in_foreground(host, &config, only, &error, problems).await;
+            return in_foreground(host, &config, only, &error, store.as_ref(), problems).await;
         }
         Err(error) => return Err(problems.into_iter().next().unwrap_or(error)),
     };
     let controllers = controllers(&manager).await;
     let runner = unit(&manager, "runner".into(), RUNNER_SERVICE, RUNNER_SOCKET, &controllers);
-    let (manager, controllers) = (&manager, &controllers);
+    let (manager, controllers, store) = (&manager, &controllers, store.as_ref());
     let others = agents.iter().map(|(name, agent)| async move {
         let mut found = unit(manager, name.to_string(), &name.service(), &name.socket(), controllers).await?;
         found.socket_path = host.paths.agent_socket(name).display().to_string();
@@ -184,12 +209,14 @@ async fn gather(args: &Args, host: &Host) -> Result<Status> {
             // A store that cannot be read is told of once, below.
             found.watch = watch_of(host, agent).await.ok().flatten();
         }
+        found.explain(host, store, &Scope::Agent(name.clone())).await;
         anyhow::Ok(found)
     });
     let (runner, agents, version) = tokio::join!(runner, futures_util::future::try_join_all(others), manager.version());
     let mut runner = runner?;
     runner.socket_path = host.paths.runner_socket().display().to_string();
-    let (queue, last, money) = told(work(host, &config, only).await, &mut problems).unwrap_or_default();
+    runner.explain(host, store, &Scope::Runner).await;
+    let (queue, last, money) = told(work(store, &config, only).await, &mut problems).unwrap_or_default();
     let agents = agents?;
     let version = version.ok();
     let services: Vec<&UnitState> = std::iter::once(&runner).chain(&agents).map(|unit| &unit.service).collect();
@@ -228,13 +255,14 @@ fn told<T>(found: Result<T>, problems: &mut Vec<anyhow::Error>) -> Option<T> {
 }
 
 /// The queue, the newest jobs and the money of today, from the store.
-async fn work(host: &Host, config: &Config, only: Option<AgentName>) -> Result<(Queue, Vec<Job>, Option<Today>)> {
-    if !host.paths.store().exists() {
-        return Ok((Queue::default(), Vec::new(), None));
-    }
-    let store = Store::open(&host.paths.store())?;
+async fn work(
+    store: Option<&Store>,
+    config: &Config,
+    only: Option<AgentName>,
+) -> Result<(Queue, Vec<Job>, Option<Today>)> {
+    let Some(store) = store else { return Ok((Queue::default(), Vec::new(), None)) };
     let store::Queue { queued, running, oldest_queued_ms } = store.queue(only.clone()).await?;
-    let money = cost::today(&store, &config.budget, &Zoned::now()).await?;
+    let money = cost::today(store, &config.budget, &Zoned::now()).await?;
     Ok((Queue { queued, running, oldest_queued_ms }, store.jobs(only, 5).await?, money))
 }
 
@@ -244,10 +272,11 @@ async fn in_foreground(
     config: &Config,
     only: Option<AgentName>,
     error: &anyhow::Error,
+    store: Option<&Store>,
     mut problems: Vec<anyhow::Error>,
 ) -> Result<Status> {
     let answers = Client::new(host.paths.runner_socket()).info().await.is_ok();
-    let (queue, last, money) = told(work(host, config, only).await, &mut problems).unwrap_or_default();
+    let (queue, last, money) = told(work(store, config, only).await, &mut problems).unwrap_or_default();
     Ok(Status {
         version: crate::version(),
         problems: problems.iter().map(review::reason).collect(),
@@ -262,6 +291,8 @@ async fn in_foreground(
             socket_path: host.paths.runner_socket().display().to_string(),
             project: None,
             watch: None,
+            pause: paused(store, &Scope::Runner).await,
+            cause: None,
             limits: Vec::new(),
         },
         agents: Vec::new(),
@@ -291,6 +322,8 @@ async fn unit(manager: &Manager, name: String, service: &str, socket: &str, cont
         socket_path: String::new(),
         project: None,
         watch: None,
+        pause: None,
+        cause: None,
     })
 }
 
@@ -314,9 +347,18 @@ pub fn word(service: Option<&UnitState>, socket: Option<&UnitState>) -> &'static
     }
 }
 
+/// The same for one that may be paused: that says more than that it is up.
+pub fn held_word(word: &'static str, pause: Option<&Pause>) -> &'static str {
+    match (word, pause) {
+        ("ready" | "working" | "asleep", Some(pause)) if pause.drains => "draining",
+        ("ready" | "working" | "asleep", Some(_)) => "paused",
+        _ => word,
+    }
+}
+
 /// By what the process says of itself; what follows the queue is about other things.
 fn is_working(text: &str) -> bool {
-    text.split(';').next().is_some_and(|queue| queue.contains("running"))
+    text.split(';').next().is_some_and(|queue| queue.contains("running") && !queue.starts_with("0 running"))
 }
 
 /// Controllers that the user manager may pass on to its units.
@@ -325,12 +367,6 @@ async fn controllers(manager: &Manager) -> Vec<String> {
     read_group(&group, "cgroup.controllers")
         .map(|text| text.split_whitespace().map(str::to_owned).collect())
         .unwrap_or_default()
-}
-
-fn read_group(group: &str, file: &str) -> Option<String> {
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
-        .into_iter()
-        .find_map(|root| std::fs::read_to_string(format!("{root}{group}/{file}")).ok())
 }
 
 /// Compares what was declared with what the unit's control group says.
@@ -421,21 +457,31 @@ fn trouble(status: &Status) -> Vec<String> {
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
         // An agent may be called `runner`, too. A start by `systemctl` would not clear the start limit of a service
         // that failed.
-        let restart = if std::ptr::eq(unit, &status.runner) {
-            "cicdctl init".to_owned()
-        } else {
-            format!("cicdctl agent start {}", unit.name)
+        let is_runner = std::ptr::eq(unit, &status.runner);
+        let ambiguous = is_runner && status.agents.iter().any(|agent| agent.name == unit.name);
+        let start = format!("cicdctl agent start {}", unit.name);
+        let (restart, start) = match (is_runner, ambiguous) {
+            (false, _) => (start.clone(), start),
+            (true, false) => ("cicdctl init".to_owned(), start),
+            (true, true) => ("cicdctl init".to_owned(), "cicdctl init".to_owned()),
         };
         match unit.word {
+            // It says what it waits for.
+            "starting" if let Some(text) = &unit.service.status_text => {
+                lines.push(format!("{} is starting: {}", unit.name, plain::visible(text)));
+            }
             "absent" => lines.push(format!("{} has no unit; `cicdctl init` and `cicdctl apply` write it", unit.name)),
             "failed" | "crash-loop" => {
-                let cause = if unit.service.is_failed() || unit.word == "crash-loop" {
+                let mut cause = if unit.service.is_failed() || unit.word == "crash-loop" {
                     unit.service.failure()
                 } else {
                     unit.socket.failure()
                 };
+                if let Some(more) = &unit.cause {
+                    cause = format!("{cause}: {more}");
+                }
                 lines.push(format!(
-                    "{} {}: {cause}; see `cicdctl logs {}`, then `{restart}`",
+                    "{} {}: {cause}; see `cicdctl logs {}`, then `{start}`",
                     unit.name,
                     unit.word.to_uppercase(),
                     unit.name
@@ -444,9 +490,9 @@ fn trouble(status: &Status) -> Vec<String> {
             "ready" | "working" if status.set_up && unit.socket.load == "not-found" => {
                 lines.push(format!("{} has lost its socket; `{restart}` writes it", unit.name));
             }
-            "stopped" => lines.push(format!("{} is stopped and its socket does not listen; `{restart}`", unit.name)),
+            "stopped" => lines.push(format!("{} is stopped and its socket does not listen; `{start}`", unit.name)),
             "asleep" if unit.watch.is_some() => {
-                lines.push(format!("{} is to watch and does not run; `{restart}`", unit.name));
+                lines.push(format!("{} is to watch and does not run; `{start}`", unit.name));
             }
             _ => {}
         }
@@ -495,7 +541,7 @@ fn line(unit: &Unit, width: usize, ui: &Ui) -> String {
         if let Some(restarts) = state.restarts.filter(|restarts| *restarts > 0) {
             parts.push(quantity::count(restarts as usize, "restart"));
         }
-    } else if unit.word == "asleep" {
+    } else if unit.socket.is_active() && matches!(unit.word, "asleep" | "paused" | "draining") {
         parts.push("its socket wakes it".into());
     }
     let mut text = format!(
@@ -506,6 +552,10 @@ fn line(unit: &Unit, width: usize, ui: &Ui) -> String {
     );
     if let Some(project) = &unit.project {
         text.push_str(&format!("{:width$} {}\n", "", ui.paint(&format!("           {project}"), dim())));
+    }
+    if let Some(pause) = &unit.pause {
+        let words = format!("           {}", plain::visible(&pause.in_words()));
+        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&words, yellow())));
     }
     if let Some(watch) = &unit.watch {
         let words = format!("           watches {}", watch.in_words());
@@ -556,10 +606,12 @@ pub fn job_line(job: &Job, ui: &Ui) -> String {
     let is_again = job.attempts > 0 && job.deferrals == 0;
     let least = if is_again { 0 } else { 60_000 };
     let waits = job.not_before_ms.filter(|until| job.state == JobState::Queued && *until > now_ms() + least);
-    let waits = waits.map_or(String::new(), |until| match is_again {
-        true => format!(" (next try at {})", quantity::time(until)),
-        false => format!(" (not before {})", quantity::time(until)),
-    });
+    let waits = match (&job.waits_because, waits) {
+        (Some(why), _) => format!(" ({why})"),
+        (None, Some(until)) if is_again => format!(" (next try at {})", quantity::time(until)),
+        (None, Some(until)) => format!(" (not before {})", quantity::time(until)),
+        (None, None) => String::new(),
+    };
     let shown = plain::visible(&format!("{}{waits}{reason}", job.request.subject()));
     let shown = plain::cut(&shown, ui.width().saturating_sub(60).max(40));
     format!("{} {} {owner:12} {when:>11} ago  {shown}", &job.id, ui.paint(&format!("{word:10}"), style))
@@ -583,5 +635,11 @@ mod tests {
         assert_eq!(word(Some(&unit("inactive", "loaded")), Some(&unit("inactive", "not-found"))), "absent");
         assert_eq!(word(Some(&active), Some(&unit("inactive", "not-found"))), "ready", "it has none");
         assert_eq!(word(Some(&unit("inactive", "loaded")), Some(&active)), "asleep");
+    }
+
+    #[test]
+    fn who_has_only_jobs_that_wait_does_not_work() {
+        assert!(is_working("1 running, 0 queued") && is_working("12 running, 3 queued; watching a/b"));
+        assert!(!is_working("0 running, 3 queued; paused by alice") && !is_working("idle; watching a/running"));
     }
 }

@@ -123,12 +123,12 @@ impl Note {
 }
 
 /// Where the copy is until it takes its place.
-pub fn staged(program: &Path) -> PathBuf {
-    program.with_file_name(".cicdctl-new")
+fn staged(program: &Path) -> PathBuf {
+    program.with_file_name(format!(".cicdctl-{}-new", std::process::id()))
 }
 
 /// The second name of the program before the last upgrade.
-pub fn old_name(program: &Path) -> PathBuf {
+fn old_name(program: &Path) -> PathBuf {
     let mut name = program.file_name().unwrap_or_default().to_owned();
     name.push(".old");
     program.with_file_name(name)
@@ -147,7 +147,14 @@ pub fn installed(host: &Host) -> Result<PathBuf> {
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let _lock = lock(host)?;
-    let upgrade = Upgrade { host, program: installed(host)?, wait: args.wait.0, stop: stop_limit(host) };
+    let program = installed(host)?;
+    if let Some(dir) = program.parent().filter(|_| !args.changing.dry_run) {
+        // Copies of one that was killed. Where they are not ours to remove, the directory is not ours to write to.
+        if let Err(error) = files::remove_abandoned(dir) {
+            tracing::debug!("{error:#}");
+        }
+    }
+    let upgrade = Upgrade { host, program, wait: args.wait.0, stop: stop_limit(host) };
     match (&args.from, Note::load(host)?) {
         (Some(from), note) => upgrade.replace(from, &args, note).await,
         (None, Some(note)) => upgrade.resume(note, args.changing).await,
@@ -490,7 +497,6 @@ impl Upgrade<'_> {
             return Ok(Exit::Done);
         }
         let Some(manager) = self.manager().await? else { bail!(Fail::new("nothing is set up for this user")) };
-        files::remove(&staged(program))?;
         if is_new {
             return self.finish(&note, &manager).await;
         }
@@ -709,7 +715,7 @@ mod tests {
     fn names_beside_the_program() {
         let program = Path::new("/home/al ice/bin/cicdctl");
         assert_eq!(old_name(program), Path::new("/home/al ice/bin/cicdctl.old"));
-        assert_eq!(staged(program), Path::new("/home/al ice/bin/.cicdctl-new"));
+        assert_eq!(staged(program).parent(), program.parent());
         assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
     }
 

@@ -75,6 +75,9 @@ fn why(job: &Job, all: &[Job]) -> String {
 fn waiting(job: &Job, because: &str) -> String {
     let whose = job.agent.as_ref().map_or("the runner".to_owned(), |name: &AgentName| format!("agent `{name}`"));
     match job.not_before_ms {
+        _ if let Some(why) = &job.waits_because => {
+            format!("waits in the queue of {whose}, which is {}", plain::visible(why))
+        }
         Some(until) if job.deferrals > 0 => format!("put off until {}{because}", time(until)),
         Some(until) if job.attempts > 0 => {
             format!("begun {} so far, the next try is {}{because}", count(job.attempts as usize, "time"), time(until))
@@ -120,6 +123,7 @@ mod tests {
             head: Some(id[..1].repeat(40)),
             not_before_ms: None,
             deferrals: 0,
+            waits_because: None,
             review: None,
         }
     }

@@ -13,6 +13,7 @@ use crate::diff::Diff;
 use crate::finding::{Category, Draft, Lines, Severity};
 use crate::review::{EngineUsed, SessionUsed};
 use crate::secret::Redactor;
+use crate::secret::scrub::scrub;
 
 pub mod claude;
 pub mod command;
@@ -262,9 +263,25 @@ pub async fn run(
             events(started("command", None));
             command::run(spec, bundle, workplace, &redactor).await
         }
-        EngineSpec::Claude(spec) => claude::run(spec, bundle, workplace, &redactor, &mut events).await,
+        // What is left there of one that was killed is cleaned before the next can read it.
+        EngineSpec::Claude(spec) => {
+            clean_home(workplace, &redactor);
+            claude::run(spec, bundle, workplace, &redactor, &mut events).await
+        }
     };
+    if matches!(spec, EngineSpec::Claude(_)) {
+        clean_home(workplace, &redactor);
+    }
     end.map(|report| redactor.clean(bounded(report))).map_err(|error| redactor.clean(error))
+}
+
+/// What the engine keeps for later jobs has its key in it only if the engine has said it.
+fn clean_home(workplace: &Workplace, redactor: &Redactor) {
+    match scrub(&workplace.engine_home, redactor) {
+        Ok(0) => {}
+        Ok(files) => tracing::warn!("took the key out of {} that the engine keeps", crate::quantity::count(files, "file")),
+        Err(error) => tracing::warn!("could not look for the key in what the engine keeps: {error:#}"),
+    }
 }
 
 /// Most findings that an engine hands over, the gravest first; of a million the result would be too large to be read.
@@ -304,7 +321,7 @@ fn with_last_words(cause: String, stderr: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::diff::{FileDiff, FileStatus, Hunk, Line, LineKind};
 

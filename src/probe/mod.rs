@@ -33,6 +33,7 @@ pub enum What {
     OtherCommands,
     Signal,
     SharedTmp,
+    SharedMemory,
     SetUid,
     GainPrivileges,
     Namespace,
@@ -57,13 +58,14 @@ impl What {
     pub fn as_str(self) -> &'static str {
         match self {
             What::WriteHome => "write to the home directory",
-            What::WriteSystem => "write to /usr, but for its mode",
+            What::WriteSystem => "change the read-only file system",
             What::WriteCgroup => "lift its limits (cgroup files)",
             What::OtherEnvironment => "read the environment of other processes",
             What::OtherMemory => "look into the memory of other processes (ptrace)",
             What::OtherCommands => "see the command lines of other users",
             What::Signal => "send signals to other processes of the user",
             What::SharedTmp => "see the files of others in /tmp",
+            What::SharedMemory => "see the files of others in /dev/shm",
             What::SetUid => "make a set-uid file",
             What::GainPrivileges => "gain privileges by set-uid programs",
             What::Namespace => "make a namespace",

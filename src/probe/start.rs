@@ -49,7 +49,7 @@ pub async fn service(host: &Host, manager: &Manager, unit: &str) -> Result<Probe
     let number = |name: &str| found.get(name).and_then(|value| u64::try_from(&**value).ok()).filter(|n| *n != u64::MAX);
     let declared =
         Declared { memory: number("MemoryMax"), cpu_usec: number("CPUQuotaPerSecUSec"), tasks: number("TasksMax") };
-    let marker = Marker::new(host)?;
+    let marker = Marker::new("/tmp")?;
     let paths = vec![
         (What::WriteHome, host.paths.home.join(file_name())),
         (What::WriteSystem, Path::new("/usr").join(file_name())),
@@ -98,13 +98,13 @@ pub async fn cage(host: &Host, manager: &Manager, config: &Config) -> Result<Pro
     let around = Around::of(manager).await?;
     let input = input(config, dir.path().join("engine-home"));
     let order = order(config, dir.path(), &input, &host.program);
-    let marker = Marker::new(host)?;
+    let (marker, memory) = (Marker::new("/tmp")?, Marker::new("/dev/shm")?);
     let listener =
         std::net::TcpListener::bind(("127.0.0.1", 0)).context("could not listen on the loopback interface")?;
     let made = host.paths.home.join(file_name());
     let request = Request {
         peer: std::process::id(),
-        paths: forbidden(host, made.clone(), marker.path()),
+        paths: forbidden(host, made.clone(), &[(What::SharedTmp, marker.path()), (What::SharedMemory, memory.path())]),
         port: Some(listener.local_addr()?.port()),
         variables: Some(sandbox::variables(&order)),
     };
@@ -132,7 +132,7 @@ pub async fn cage(host: &Host, manager: &Manager, config: &Config) -> Result<Pro
 }
 
 /// What is there and none of a cage's business.
-fn forbidden(host: &Host, made: PathBuf, marker: PathBuf) -> Vec<(What, PathBuf)> {
+fn forbidden(host: &Host, made: PathBuf, markers: &[(What, PathBuf)]) -> Vec<(What, PathBuf)> {
     let paths = &host.paths;
     let run = &paths.runtime_dir;
     let mut agents = vec![(What::ReadState, paths.state_dir.join("agents"))];
@@ -151,8 +151,9 @@ fn forbidden(host: &Host, made: PathBuf, marker: PathBuf) -> Vec<(What, PathBuf)
         (What::SystemBus, PathBuf::from("/run/dbus/system_bus_socket")),
     ];
     let there = there.into_iter().chain(agents).filter(|(_, path)| path.exists());
-    [(What::WriteHome, made), (What::WriteSystem, Path::new("/usr").join(file_name())), (What::SharedTmp, marker)]
+    [(What::WriteHome, made), (What::WriteSystem, Path::new("/usr").join(file_name()))]
         .into_iter()
+        .chain(markers.iter().cloned())
         .chain(there)
         .collect()
 }
@@ -179,13 +180,13 @@ fn command(host: &Host, arguments: &[&str]) -> (String, Variant<'static>) {
     ("ExecStart".into(), vec![(program, argv, false)].into())
 }
 
-/// A file in the shared /tmp while a probe runs.
+/// A file in a directory that is everybody's, while a probe runs.
 struct Marker(tempfile::NamedTempFile);
 
 impl Marker {
-    fn new(_: &Host) -> Result<Marker> {
-        let file = tempfile::Builder::new().prefix(".cicdctl-probe-").tempfile_in("/tmp");
-        Ok(Marker(file.context("could not make a file in `/tmp`")?))
+    fn new(dir: &str) -> Result<Marker> {
+        let file = tempfile::Builder::new().prefix(".cicdctl-probe-").tempfile_in(dir);
+        Ok(Marker(file.with_context(|| format!("could not make a file in `{dir}`"))?))
     }
 
     fn path(&self) -> PathBuf {
@@ -294,7 +295,7 @@ fn order<'a>(config: &'a Config, dir: &'a Path, input: &'a Input, program: &'a P
         dir,
         input,
         limits: &config.job,
-        api_key_file: None,
+        api_key: None,
         api_key_in_environment: false,
         unsandboxed: false,
         program,

@@ -185,7 +185,7 @@ mod tests {
         );
         assert_eq!(
             told(Confined::Service(Level::Standard), &open),
-            "declared only: it can write to the home directory, write to /usr, but for its mode, lift its limits \
+            "declared only: it can write to the home directory, change the read-only file system, lift its limits \
              (cgroup files), ask for exotic sockets, make a namespace"
         );
         assert_eq!(told(Confined::Service(Level::Off), &open), "off");

@@ -422,12 +422,16 @@ impl Run<'_> {
         bundle: Bundle,
     ) -> Result<Option<(EngineReport, Diff)>, Stopped> {
         let name = engine::name_of(&spec).as_str();
+        // First of all, as what is pinned is part of what an earlier cage was begun for; one of an engine that is not what
+        // was pinned any more is ended.
+        let mut seal = engine::seal(&mut spec, self.setting.pins).await?;
         let before = self.begun_before(&spec, &bundle).await?;
         if before.is_none() && !matches!(spec, EngineSpec::Rules) {
             files::make_dir(&self.checkout(), 0o700)?;
             mirror.checkout(change, &self.checkout(), &self.scratch()).await?;
+            // That may have taken its time.
+            seal = engine::seal(&mut spec, self.setting.pins).await?;
         }
-        let seal = engine::seal(&mut spec, self.setting.pins).await?;
         let api_key = match &spec {
             EngineSpec::Claude(_) => self.setting.vault.load(API_KEY.0)?,
             _ => None,

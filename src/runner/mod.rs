@@ -3,6 +3,7 @@
 //! to do. Runner and agents are the same code with another
 //! scope. Knows nothing of unit files or the command line; it speaks `api` and logs to the journal.
 
+mod hold;
 mod owed;
 mod routes;
 mod server;
@@ -10,7 +11,7 @@ mod socket;
 mod watch;
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,9 +27,10 @@ use crate::config::Span;
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::{Host, Paths};
+use crate::plain;
 use crate::review;
-use crate::store::{Cancelled, Store};
-use crate::unit::RUNNER_SERVICE;
+use crate::store::{self, Cancelled, Store};
+use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 pub use socket::{Listening, listen};
 pub use worker::in_scope;
 
@@ -47,11 +49,19 @@ impl Scope {
         }
     }
 
-    fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         match self {
             Scope::Runner => "runner",
             Scope::Agent(name) => name.as_str(),
         }
+    }
+
+    pub fn service(&self) -> String {
+        self.agent().map_or(RUNNER_SERVICE.to_owned(), AgentName::service)
+    }
+
+    pub fn socket(&self) -> String {
+        self.agent().map_or(RUNNER_SOCKET.to_owned(), AgentName::socket)
     }
 }
 
@@ -74,6 +84,8 @@ pub struct Shared {
     /// Rung when an agent that watches is to look at once.
     pub look: Notify,
     pub wish: Sender<Wish>,
+    /// Why no job is begun, if it is not for want of any.
+    held: hold::Held,
     /// What an agent that watches says of it.
     watching: Mutex<Option<String>>,
     stopping: AtomicBool,
@@ -95,6 +107,7 @@ impl Shared {
             owed: Notify::new(),
             look: Notify::new(),
             wish: Sender::new(Wish::GoOn),
+            held: hold::Held::default(),
             watching: Mutex::new(None),
             stopping: AtomicBool::new(false),
             last_use: Mutex::new(Instant::now()),
@@ -127,20 +140,33 @@ impl Shared {
         self.watching.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn is_working(&self) -> bool {
+        self.running.load(Ordering::SeqCst) > 0
+    }
+
     fn is_busy(&self) -> bool {
-        self.connections.load(Ordering::SeqCst) > 0 || self.running.load(Ordering::SeqCst) > 0
+        self.connections.load(Ordering::SeqCst) > 0 || self.is_working()
     }
 }
 
-/// Runs until it is stopped or idle.
+/// Runs until it is stopped or idle. What ends it before its time is the last that its unit says of itself.
 pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
+    let done = run_to_its_end(host, scope, from_stdin).await;
+    if let Err(error) = &done {
+        let text = plain::one_line(&review::reason(error), 1000);
+        notify(&[sd_notify::NotifyState::Status(&format!("{FAILED}{text}"))]);
+    }
+    done
+}
+
+async fn run_to_its_end(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
     let config = host.config()?;
     let socket_path = match &scope {
         Scope::Runner => host.paths.runner_socket(),
         Scope::Agent(name) => host.paths.agent_socket(name),
     };
     let listening = listen(&socket_path, from_stdin)?;
-    let store = Store::open(&host.paths.store())?;
+    let store = open_store(&host.paths.store())?;
     let _lock = lock(&host, &scope)?;
     let cage = match host.manager().await {
         Ok(manager) => Cage::Unit(manager),
@@ -161,6 +187,9 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
     // process once this one is gone.
     if why == IDLE && shared.store.open_jobs(shared.scope.agent().cloned()).await?.0 > 0 {
         let _ = std::os::unix::net::UnixStream::connect(&socket_path);
+    }
+    if why == DRAINED {
+        stay_stopped(&shared).await;
     }
     Ok(())
 }
@@ -185,6 +214,41 @@ async fn recover(host: &Host, scope: &Scope, store: &Store, cage: &Cage) -> Resu
 }
 
 const IDLE: &str = "idle; the socket wakes it";
+const DRAINED: &str = "drained";
+/// How `STATUS=` begins that tells why the process has ended.
+pub const FAILED: &str = "failed: ";
+
+/// Opens the store. One that another process holds locked for long is waited for: to start again would change nothing, and
+/// after a few times nobody would start us any more.
+fn open_store(path: &Path) -> Result<Store> {
+    loop {
+        match Store::open(path) {
+            Err(error) if store::is_locked(&error) => {
+                tracing::warn!("waiting for the store: {error:#}");
+                let status = format!("waiting for `{}`, which another process holds locked", path.display());
+                notify(&[
+                    sd_notify::NotifyState::Status(&status),
+                    sd_notify::NotifyState::ExtendTimeoutUsec(2 * store::PATIENCE.as_micros() as u32),
+                ]);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// The end of a drain: nobody is to wake us any more. A drain that could not be brought to its end is found again by the
+/// next process.
+async fn stay_stopped(shared: &Shared) {
+    if let Cage::Unit(manager) = &shared.cage
+        && let Err(error) = manager.ask_to_stop(&[shared.scope.socket(), shared.scope.service()]).await
+    {
+        tracing::error!("{error:#}");
+        return;
+    }
+    if let Err(error) = shared.store.resume(shared.scope.agent().cloned(), true).await {
+        tracing::error!("could not note the end of the drain: {error:#}");
+    }
+}
 
 /// Answers on `listening` and works on the queue until `stop` says why to end, which is handed back. Then first no more
 /// connections and no more jobs; what runs may end within `stop_timeout`; the rest goes back into the queue.
@@ -230,7 +294,7 @@ pub async fn serve(
     Ok(why)
 }
 
-/// Keeps systemd informed until a signal comes or nothing was to be done for the idle time; says which.
+/// Keeps systemd informed until a signal comes, a drain is done, or nothing was to be done for the idle time; says which.
 async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: String) -> Result<&'static str> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -239,50 +303,84 @@ async fn until_told(shared: Arc<Shared>, idle: Span, may_leave: bool, place: Str
     tracing::info!("cicdctl {} is ready as {} on {place}", crate::version(), shared.scope.name());
     let mut idle = idle.0;
     let mut pulse = tokio::time::interval(pulse_interval(idle));
+    // After a store that did not answer for long one answer is enough.
+    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = term.recv() => return Ok("told to stop"),
+            _ = term.recv() => return Ok(TOLD),
             _ = interrupt.recv() => return Ok("interrupted"),
-            _ = hangup.recv() => match shared.host.config() {
-                // Every job and every look reads the configuration anew, so there is nothing to swap.
-                Ok(_) => {
-                    tracing::info!("the configuration is read anew for the next job");
-                    shared.look.notify_one();
-                }
-                Err(error) => tracing::error!("the new configuration is wrong and will fail the next jobs: {error:#}"),
-            },
-            () = shared.changed.notified() => pulse.reset_immediately(),
-            _ = pulse.tick() => {
-                // The store answers, so the process can do its work: that is what the watchdog is to know.
-                let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
-                let mut status = if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
-                let watching = shared.watching();
-                if let Some(watching) = &watching {
-                    status = format!("{status}; {watching}");
-                }
-                notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status)]);
-                // The idle time is no part of any unit file: what is written there holds from the next look on.
-                if let Ok(config) = shared.host.config()
-                    && config.runner.idle_timeout.0 != idle
-                {
-                    idle = config.runner.idle_timeout.0;
-                    pulse = tokio::time::interval(pulse_interval(idle));
-                }
-                let idle_long_enough = may_leave && !idle.is_zero() && shared.idle_for() >= idle;
-                if idle_long_enough && queued + running == 0 && !shared.is_busy() && watching.is_none() {
-                    return Ok(IDLE);
-                }
+            _ = hangup.recv() => {
+                reload(&shared);
+                continue;
             }
+            () = shared.changed.notified() => {}
+            _ = pulse.tick() => {}
+        }
+        // The store answers, so the process can do its work: that is what the watchdog is to know.
+        let counted = tokio::select! {
+            counted = shared.store.open_jobs(shared.scope.agent().cloned()) => counted,
+            _ = term.recv() => return Ok(TOLD),
+        };
+        let (queued, running) = match counted {
+            Ok(counted) => counted,
+            // It may pass; where it does not, the watchdog ends the process.
+            Err(error) => {
+                tracing::error!("the store does not answer: {error:#}");
+                let text = plain::one_line(&format!("the store does not answer: {error:#}"), 500);
+                notify(&[sd_notify::NotifyState::Status(&text)]);
+                continue;
+            }
+        };
+        let (held, watching) = (shared.held.now(), shared.watching());
+        let mut status =
+            if queued + running == 0 { "idle".to_owned() } else { format!("{running} running, {queued} queued") };
+        for more in held.iter().map(hold::Hold::in_words).chain(watching.clone()) {
+            status = format!("{status}; {more}");
+        }
+        notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status)]);
+        if running == 0 && !shared.is_working() && held.as_ref().is_some_and(hold::Hold::drains) {
+            return Ok(DRAINED);
+        }
+        // The idle time is no part of any unit file: what is written there holds from the next look on.
+        if let Ok(config) = shared.host.config()
+            && config.runner.idle_timeout.0 != idle
+        {
+            idle = config.runner.idle_timeout.0;
+            pulse = tokio::time::interval(pulse_interval(idle));
+            pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        }
+        let idle_long_enough = may_leave && !idle.is_zero() && shared.idle_for() >= idle;
+        // With a wrong configuration it would not start again.
+        let misconfigured = matches!(held, Some(hold::Hold::Misconfigured(_)));
+        if idle_long_enough && queued + running == 0 && !shared.is_busy() && watching.is_none() && !misconfigured {
+            return Ok(IDLE);
         }
     }
+}
+
+const TOLD: &str = "told to stop";
+
+/// Every job and every look reads the configuration anew, so there is nothing to swap: what is wrong with it is said, and
+/// the process goes on.
+fn reload(shared: &Shared) {
+    let mut reloading = vec![sd_notify::NotifyState::Reloading];
+    reloading.extend(sd_notify::NotifyState::monotonic_usec_now());
+    notify(&reloading);
+    match hold::configuration(&shared.host, &shared.scope) {
+        Ok(_) => tracing::info!("the configuration is read anew for the next job"),
+        Err(wrong) => shared.say_held(Some(wrong)),
+    }
+    notify(&[sd_notify::NotifyState::Ready]);
+    shared.look.notify_one();
+    shared.work.notify_one();
+    shared.changed.notify_one();
 }
 
 /// The limit of starts is for failures. Leaving when idle and being woken again is none, however often it happens, but
 /// systemd counts every start; past the limit the socket would fail, too.
 async fn forget_starts(shared: &Shared) {
     let Cage::Unit(manager) = &shared.cage else { return };
-    let unit = shared.scope.agent().map_or(RUNNER_SERVICE.to_owned(), AgentName::service);
-    let _ = tokio::time::timeout(Duration::from_secs(2), manager.reset_failed(&unit)).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), manager.reset_failed(&shared.scope.service())).await;
 }
 
 fn notify(state: &[sd_notify::NotifyState<'_>]) {

@@ -113,7 +113,9 @@ pub async fn watch(shared: Arc<Shared>, name: AgentName) {
             }
             // The worker's next job shows it, too.
             Err(error) => {
-                shared.say_watching(Some("cannot watch: the configuration is wrong".into()));
+                if shared.watching().is_some() {
+                    shared.say_watching(Some("cannot watch: the configuration is wrong".into()));
+                }
                 fails.say("anything", &error);
                 LOOK_AGAIN
             }

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::hold::{self, Hold};
 use super::{Scope, Shared};
 use crate::api::{Happening, Job, ReviewRequest};
 use crate::cage::{API_KEY, Cage, Wish};
@@ -18,7 +19,7 @@ use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Again, Outcome, Review, Setting};
 use crate::secret::Vault;
-use crate::store::{Blame, Ending, Store, now_ms};
+use crate::store::{Blame, Ending, Next, Store, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
 const LOOK: Duration = Duration::from_millis(1000);
@@ -36,19 +37,32 @@ pub async fn work(shared: Arc<Shared>) {
         if *stopping.borrow_and_update() != Wish::GoOn || shared.is_stopping() {
             break;
         }
-        // A wrong configuration shows in the job that needs it; it must not stop the queue.
-        let at_once = shared.host.config().map_or(1, |config| config.runner.jobs) as usize;
+        let at_once = match hold::configuration(&shared.host, &shared.scope) {
+            Ok(config) => {
+                shared.say_right_again();
+                config.runner.jobs as usize
+            }
+            Err(wrong) => {
+                // A drain does not wait for it to be put right.
+                let drain = shared.store.paused(shared.scope.agent().cloned()).await.ok().flatten();
+                let drain = drain.filter(|pause| pause.drains).map(Hold::Paused);
+                shared.say_held(drain.or(Some(wrong)));
+                0
+            }
+        };
         if running.len() < at_once {
-            match shared.store.claim(shared.scope.agent().cloned()).await {
-                Ok(Some(job)) => {
+            match shared.store.next(shared.scope.agent().cloned()).await {
+                Ok(Next::Job(job)) => {
+                    shared.say_held(None);
                     shared.touch();
                     shared.news.notify_waiters();
                     shared.running.fetch_add(1, Ordering::SeqCst);
                     shared.changed.notify_one();
-                    running.spawn(one(shared.clone(), job));
+                    running.spawn(one(shared.clone(), *job));
                     continue;
                 }
-                Ok(None) => {}
+                Ok(Next::Paused(pause)) => shared.say_held(Some(Hold::Paused(pause))),
+                Ok(Next::Nothing) => shared.say_held(None),
                 Err(error) => {
                     tracing::error!("{error:#}");
                     tokio::time::sleep(Duration::from_secs(5)).await;

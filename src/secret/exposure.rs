@@ -78,8 +78,8 @@ pub async fn set_variable(host: &Host, variable: &str, value: Option<Value>) -> 
                 .hint("take it out there, then run the command again")
         );
     }
+    let _lock = converge::lock(host)?;
     let mut manifest = Manifest::load_begun(&host.paths)?.unwrap_or_default();
-    let _lock = converge::lock_noted(host, &mut manifest)?;
     let plan = plan(host, &config, variable, value)?;
     match host.manager().await {
         Ok(manager) => converge::apply(host, &plan, &mut manifest, &manager).await,
@@ -105,7 +105,7 @@ fn plan(host: &Host, config: &crate::config::Config, variable: &str, value: Opti
     let mut wanted = unit::files(config, &[], &places)?;
     wanted.retain(|file| file.path == *path);
     let mut present = dir::present(&places)?;
-    present.retain(|(there, _)| there == path);
+    present.retain(|file| file.path == *path);
     let plan = Plan::new(wanted, &present, false);
     if let Some((path, authorship)) = plan.kept().next() {
         let why = match authorship {

@@ -11,6 +11,7 @@ pub mod exposure;
 pub mod handover;
 pub mod net;
 pub mod redact;
+pub mod scrub;
 pub mod text;
 mod vault;
 

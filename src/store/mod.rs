@@ -1,13 +1,14 @@
 //! The truth about jobs: one SQLite file per user in WAL mode, shared by the runner and every agent. What a method
 //! has returned from is on disk (`synchronous=FULL`), so a 202 after [`Store::accept`] is a promise. This file opens and
 //! reads it; [`queue`] is the way of a job through it, [`spend`] what engines cost, [`watch`] what is known of watched
-//! repositories, [`ledger`] what is remembered of findings.
+//! repositories, [`ledger`] what is remembered of findings, [`pause`] who begins nothing for now.
 //!
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
 mod approvals;
 mod ledger;
 mod owed;
+mod pause;
 mod queue;
 mod spend;
 pub mod version;
@@ -28,19 +29,23 @@ use crate::files;
 use crate::review::{Outcome, Review};
 
 pub use ledger::Wanted;
-pub use queue::{Accepted, Ask, Blame, Cancelled, Ending};
+pub use pause::Pause;
+pub use queue::{Accepted, Ask, Blame, Cancelled, Ending, Next};
 pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
 pub use watch::{Changed, Key, Look, Step, Watch, WatchState, Watched};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("spend.sql"),
     include_str!("approvals.sql"),
     include_str!("watch.sql"),
     include_str!("ledger.sql"),
     include_str!("blame.sql"),
+    include_str!("pause.sql"),
 ];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
+/// How long one that another process has locked is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// A handle to the store; cheap to clone.
@@ -76,7 +81,7 @@ impl Store {
                 files::make_dir_durably(dir, 0o700)?;
             }
             let mut connection = Connection::open(path)?;
-            connection.busy_timeout(Duration::from_secs(20))?;
+            connection.busy_timeout(PATIENCE)?;
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "foreign_keys", true)?;
@@ -130,6 +135,7 @@ impl Store {
             let Some((mut job, review)) = found else { return Ok(None) };
             job.review =
                 review.map(|text| serde_json::from_str(&text)).transpose().context("a stored review cannot be read")?;
+            pause::explain(connection, [&mut job])?;
             Ok(Some(job))
         })
         .await
@@ -201,10 +207,11 @@ impl Store {
                  AND (?3 IS NULL OR agent = ?3)
                  ORDER BY id DESC LIMIT ?4"
             );
-            let jobs = connection
+            let mut jobs: Vec<Job> = connection
                 .prepare_cached(&sql)?
                 .query_map(params![number, repo, agent.as_ref().map(AgentName::as_str), limit], job_of_row)?
                 .collect::<rusqlite::Result<_>>()?;
+            pause::explain(connection, &mut jobs)?;
             Ok(jobs)
         })
         .await
@@ -215,10 +222,11 @@ impl Store {
         self.run(move |connection| {
             let filter = if agent.is_some() { "WHERE agent = ?1" } else { "WHERE ?1 IS NULL" };
             let sql = format!("SELECT {COLUMNS} FROM jobs {filter} ORDER BY id DESC LIMIT ?2");
-            let jobs = connection
+            let mut jobs: Vec<Job> = connection
                 .prepare_cached(&sql)?
                 .query_map(params![agent.as_ref().map(AgentName::as_str), limit], job_of_row)?
                 .collect::<rusqlite::Result<_>>()?;
+            pause::explain(connection, &mut jobs)?;
             Ok(jobs)
         })
         .await
@@ -305,6 +313,15 @@ impl Store {
     }
 }
 
+/// Whether an error means that another process holds the store locked.
+pub fn is_locked(error: &anyhow::Error) -> bool {
+    let codes = [rusqlite::ErrorCode::DatabaseBusy, rusqlite::ErrorCode::DatabaseLocked];
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<rusqlite::Error>()?.sqlite_error_code())
+        .any(|code| codes.contains(&code))
+}
+
 /// Job, head, base, digest and the review as JSON.
 type Row5 = [String; 5];
 
@@ -365,6 +382,7 @@ fn job_of_row(row: &Row<'_>) -> rusqlite::Result<Job> {
         head: row.get(11)?,
         not_before_ms: row.get(12)?,
         deferrals: row.get(13)?,
+        waits_because: None,
         review: None,
     })
 }

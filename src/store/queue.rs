@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{COLUMNS, OPEN, Store, append, begin, job_of_row, next_id, now_ms};
+use super::{COLUMNS, OPEN, Pause, Store, append, begin, job_of_row, next_id, now_ms, pause};
 use crate::agent::AgentName;
 use crate::api::{Happening, Job, JobState, ReviewRequest, Trigger};
 use crate::quantity::{count, duration};
@@ -52,6 +52,15 @@ pub struct Ask {
     pub not_before_ms: Option<i64>,
 }
 
+/// What [`Store::next`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    Job(Box<Job>),
+    /// Nothing is begun for now.
+    Paused(Pause),
+    Nothing,
+}
+
 /// What became of an [`Ask`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
@@ -87,7 +96,8 @@ impl Store {
     pub async fn accept(&self, ask: Ask) -> Result<Accepted> {
         self.run(move |connection| {
             let transaction = begin(connection)?;
-            let accepted = accept(&transaction, ask, true)?;
+            let mut accepted = accept(&transaction, ask, true)?;
+            pause::explain(&transaction, [&mut accepted.job])?;
             transaction.commit()?;
             Ok(accepted)
         })
@@ -95,18 +105,35 @@ impl Store {
         .context("could not write the job down")
     }
 
-    /// Takes the oldest job in the queue of `agent` (or of the runner) whose time has come.
+    /// Takes the oldest job in the queue of `agent` (or of the runner) whose time has come, unless that is paused.
     ///
     /// One head of a pull request is reviewed by one job at a time. A job that names another head begins at once: it
     /// may be the one that makes the other obsolete.
     pub async fn claim(&self, agent: Option<AgentName>) -> Result<Option<Job>> {
+        match self.next(agent).await? {
+            Next::Job(job) => Ok(Some(*job)),
+            Next::Nothing | Next::Paused(_) => Ok(None),
+        }
+    }
+
+    /// As [`Store::claim`]; says of a pause what it is.
+    ///
+    /// What was put off by a clock that is ahead of the one of now is looked at again: it would wait for as long as the
+    /// clock was set back, and finds by itself whether it has to be put off once more.
+    pub async fn next(&self, agent: Option<AgentName>) -> Result<Next> {
         self.run(move |connection| {
+            let now = now_ms();
             let transaction = begin(connection)?;
+            if let Some(pause) = pause::active(&transaction, agent.as_ref(), now)? {
+                transaction.commit()?;
+                return Ok(Next::Paused(pause));
+            }
             let sql = format!(
                 "UPDATE jobs SET state = 'running', started_ms = ?2, attempts = attempts + 1, not_before_ms = NULL
                  WHERE id = (
                      SELECT id FROM jobs AS next
-                     WHERE {OPEN} AND state = 'queued' AND (not_before_ms IS NULL OR not_before_ms <= ?2)
+                     WHERE {OPEN} AND state = 'queued'
+                     AND (not_before_ms IS NULL OR not_before_ms <= ?2 OR ?2 < coalesce(put_off_ms, created_ms))
                      AND NOT EXISTS (
                          SELECT 1 FROM jobs AS other
                          WHERE next.pull IS NOT NULL AND other.pull = next.pull AND other.pull IS NOT NULL
@@ -119,13 +146,13 @@ impl Store {
             );
             let job = transaction
                 .prepare_cached(&sql)?
-                .query_row(params![agent.as_ref().map(AgentName::as_str), now_ms()], job_of_row)
+                .query_row(params![agent.as_ref().map(AgentName::as_str), now], job_of_row)
                 .optional()?;
             if let Some(job) = &job {
                 append(&transaction, &job.id, &Happening::Started { attempt: job.attempts })?;
             }
             transaction.commit()?;
-            Ok(job)
+            Ok(job.map_or(Next::Nothing, |job| Next::Job(Box::new(job))))
         })
         .await
         .context("could not take a job from the queue")
@@ -400,6 +427,7 @@ pub(super) fn accept(transaction: &Transaction<'_>, ask: Ask, or_running: bool) 
         head: request.pr.and(request.head.clone()),
         not_before_ms,
         deferrals: 0,
+        waits_because: None,
         request,
         review: None,
     };
@@ -519,9 +547,10 @@ fn same(
 
 fn back(transaction: &Transaction<'_>, id: &str, reason: &str, until_ms: Option<i64>) -> Result<bool> {
     let changed = transaction.execute(
-        "UPDATE jobs SET state = 'queued', started_ms = NULL, found_ms = NULL, reason = ?2, not_before_ms = ?3
+        "UPDATE jobs SET state = 'queued', started_ms = NULL, found_ms = NULL, reason = ?2, not_before_ms = ?3,
+             put_off_ms = ?4
          WHERE id = ?1 AND state = 'running'",
-        params![id, reason, until_ms],
+        params![id, reason, until_ms, until_ms.map(|_| now_ms())],
     )?;
     if changed == 1 {
         append(transaction, id, &Happening::Requeued { reason: reason.to_owned(), until_ms })?;
@@ -553,8 +582,8 @@ fn again(transaction: &Transaction<'_>, id: &str, reason: &str, blame: Blame) ->
     let is_back = back(transaction, id, &said, None)?;
     // Whoever follows the job goes on doing so: it is not put off for long.
     transaction.execute(
-        "UPDATE jobs SET not_before_ms = ?2, reason = ?3 WHERE id = ?1 AND state = 'queued'",
-        params![id, until_ms, reason],
+        "UPDATE jobs SET not_before_ms = ?2, reason = ?3, put_off_ms = ?4 WHERE id = ?1 AND state = 'queued'",
+        params![id, until_ms, reason, now_ms()],
     )?;
     Ok(is_back)
 }
@@ -672,6 +701,30 @@ mod tests {
         assert_eq!(store.claim(None).await.unwrap(), None);
         store.run(|connection| Ok(connection.execute("UPDATE jobs SET not_before_ms = 1", [])?)).await.unwrap();
         assert_eq!(store.claim(None).await.unwrap().unwrap().id, job.id);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_keeps_nobody_waiting_for_as_long() {
+        const DAY: i64 = 24 * 3_600_000;
+        let (_dir, store) = store();
+        let deferred = store.accept(of_pull(Some("a"))).await.unwrap().job;
+        store.claim(None).await.unwrap().unwrap();
+        let review = Review { reason: Some("no quota".into()), ..review(&deferred, Outcome::Deferred) };
+        store.defer(&deferred.id, now_ms() + 60_000, review).await.unwrap();
+        let late = Ask { not_before_ms: Some(now_ms() + 60_000), ..of_pull(Some("b")) };
+        let debounced = store.accept(late).await.unwrap().job;
+        assert_eq!(store.claim(None).await.unwrap(), None);
+        // All of that was a day from now, by the clock of then.
+        store
+            .run(|connection| {
+                let sql = "UPDATE jobs SET created_ms = created_ms + ?1, put_off_ms = put_off_ms + ?1,
+                           not_before_ms = not_before_ms + ?1";
+                Ok(connection.execute(sql, [DAY])?)
+            })
+            .await
+            .unwrap();
+        let claimed = [store.claim(None).await.unwrap().unwrap().id, store.claim(None).await.unwrap().unwrap().id];
+        assert_eq!(claimed, [deferred.id, debounced.id]);
     }
 
     #[tokio::test]

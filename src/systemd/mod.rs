@@ -1,6 +1,7 @@
 //! The user's systemd manager over a given connection: reload, enable, start and stop with the job's result, state,
 //! and transient units. Knows nothing of configuration or agents.
 
+mod live;
 mod login;
 mod proxy;
 mod state;
@@ -16,6 +17,7 @@ use zbus::Connection;
 use zbus::wire::{OwnedObjectPath, OwnedVariant, Variant};
 
 use crate::error::Fail;
+pub use live::{LIVE, forget_set_properties, in_force};
 pub use login::{Linger, linger, set_linger};
 use proxy::JobRemovedStream;
 pub use state::{CONFINING, UnitState, exit_status_name};
@@ -206,6 +208,19 @@ impl Manager {
         Ok(results)
     }
 
+    /// Asks for a stop and does not wait for it; what is not loaded is stopped already.
+    pub async fn ask_to_stop(&self, units: &[String]) -> Result<()> {
+        for unit in units {
+            match self.proxy().stop_unit(unit, "replace").await {
+                Err(error) if !is_no_such_unit(&error) => {
+                    return Err(error).with_context(|| format!("could not ask for the stop of `{unit}`"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// One unit; the error says what systemd gives as the cause.
     pub async fn change_one(&self, verb: Verb, unit: &str) -> Result<()> {
         for (_, result) in self.change(verb, &[unit.to_owned()]).await? {
@@ -351,6 +366,13 @@ async fn next_over(removed: &mut JobRemovedStream) -> Result<Over> {
     let signal = removed.next().await.context("the connection to the user manager was lost")?;
     let args = signal.args()?;
     Ok((args.job, args.result))
+}
+
+/// What a file of a control group says.
+pub fn read_group(group: &str, file: &str) -> Option<String> {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .into_iter()
+        .find_map(|root| std::fs::read_to_string(format!("{root}{group}/{file}")).ok())
 }
 
 fn is_no_such_unit(error: &zbus::Error) -> bool {

@@ -157,6 +157,9 @@ impl UnitState {
             Some("timeout") => "it took too long and was ended".into(),
             Some("watchdog") => "it stopped answering its watchdog".into(),
             Some("start-limit-hit") => "it failed too often in too short a time; systemd gave up".into(),
+            // Of sockets.
+            Some("service-start-limit-hit") => "its service failed too often in too short a time".into(),
+            Some("trigger-limit-hit") => "it woke its service too often in too short a time".into(),
             Some("protocol") => "it ended before it said that it was ready".into(),
             Some("resources") => "systemd could not set it up (a missing file, directory or socket)".into(),
             Some(other) if other != "success" => format!("systemd reports `{other}`"),
@@ -169,7 +172,6 @@ impl UnitState {
 pub fn exit_status_name(status: i32) -> Option<&'static str> {
     Some(match status {
         75 => "try again later",
-        77 => "no authentication",
         78 => "wrong configuration",
         200 => "CHDIR: no such working directory",
         203 => "EXEC: the program could not be started",

@@ -75,7 +75,7 @@ async fn fake(answer: impl Fn(&str, &str) -> Vec<Act> + Send + 'static) -> (Mana
                             }
                             Refuse(name) => server.reply_error(&header, name, &"no").await.unwrap(),
                             Properties(pairs) => {
-                                let map: std::collections::HashMap<_, _> = pairs.into_iter().collect();
+                                let map: HashMap<_, _> = pairs.into_iter().collect();
                                 server.reply(&header, &map).await.unwrap();
                             }
                             HangUp => return,

@@ -191,7 +191,7 @@ mod tests {
 Description=cicdctl runner: accepts code reviews, runs and publishes them
 Requires=cicd-runner.socket
 After=cicd-runner.socket
-StartLimitIntervalSec=120
+StartLimitIntervalSec=600
 StartLimitBurst=5
 
 [Service]
@@ -202,7 +202,7 @@ Environment="PATH=/home/al ice/bin:/usr/bin"
 WatchdogSec=60
 Restart=on-failure
 RestartSec=5
-RestartPreventExitStatus=2 77 78
+RestartPreventExitStatus=2 78
 TimeoutStopSec=105
 KillMode=mixed
 OOMPolicy=continue
@@ -257,7 +257,8 @@ WantedBy=default.target
         let found = crate::secret::environment::secrets(&file.text);
         assert_eq!(found[0].value.as_ref(), Some(&places.secrets[0].1));
         let old = plan::with_header("GITHUB_TOKEN=\"c4n-old\"\n", "cicdctl apply");
-        let plan = plan::Plan::new(files.clone(), &[(file.path.clone(), old)], false);
+        let old = plan::Present { path: file.path.clone(), authorship: plan::authorship(&old), text: old };
+        let plan = plan::Plan::new(files.clone(), &[old], false);
         let shown = plan.describe(true);
         assert!(shown.contains("update") && shown.contains("[secret]") && !shown.contains("c4n"), "{shown}");
     }

@@ -173,6 +173,10 @@ impl Ran {
     fn take_stdout(&mut self) -> String {
         self.stdout.take().unwrap_or_default()
     }
+
+    fn take_stderr(&mut self) -> String {
+        self.stderr.take().unwrap_or_default()
+    }
 }
 
 #[track_caller]

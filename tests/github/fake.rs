@@ -78,6 +78,9 @@ pub struct State {
     /// Method and path of each request, in order.
     pub log: Vec<String>,
     pub not_modified: usize,
+    /// The token of each request, and another one that is good.
+    pub spoken: Vec<String>,
+    pub second_token: Option<String>,
     /// Authorization of each request for the repository itself.
     pub git: Vec<Option<String>>,
     pub git_root: Option<PathBuf>,
@@ -183,7 +186,9 @@ impl Fake {
                 return reply(403, &[], &json!({ "message": format!("wrong {name}") }));
             }
         }
-        if header("authorization") != Some(format!("Bearer {TOKEN}")) {
+        let spoken = header("authorization").unwrap_or_default().replacen("Bearer ", "", 1);
+        state.spoken.push(spoken.clone());
+        if spoken != TOKEN && state.second_token.as_ref() != Some(&spoken) {
             return reply(401, &[], &json!({ "message": "Bad credentials" }));
         }
         let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
@@ -333,6 +338,8 @@ impl State {
             not_modified: 0,
             git: vec![],
             git_root: None,
+            spoken: vec![],
+            second_token: None,
             late_summaries: 0,
             writers: vec![],
             reactions: vec![],

@@ -15,6 +15,7 @@ use cicdctl::api::client::Client;
 use cicdctl::cage::Cage;
 use cicdctl::review::Outcome;
 use cicdctl::runner::{self, Listening, Scope, Shared};
+use cicdctl::secret::Value;
 use cicdctl::store::{Store, Watch, now_ms};
 use jiff::Timestamp;
 use serde_json::json;
@@ -341,6 +342,31 @@ fn script(dice: &mut Dice) -> (Vec<Event>, BTreeMap<u64, usize>) {
     }
     timed.sort_by_key(|(at, _)| *at);
     (timed.into_iter().map(|(_, event)| event).collect(), heads)
+}
+
+#[tokio::test]
+async fn a_token_that_is_stored_while_it_runs_speaks_from_then_on() {
+    let world = World::new(&BTreeMap::from([(1, 2)]), "[watch]\ninterval = \"1h\"\ndebounce = \"0s\"\nbacklog = true\n").await;
+    world.push(1, 0);
+    let process = Process::start(&world.place).await;
+    process.settle(Duration::from_secs(60)).await;
+    const SECOND: &str = "ghs_5678_canary.second";
+    let spoken = || std::mem::take(&mut world.fake.state().spoken);
+    let before = spoken();
+    assert!(!before.is_empty() && before.iter().all(|token| token == TOKEN), "{before:?}");
+    // Both are good for a while, as GitHub's are, so nothing but the store tells it.
+    world.fake.state().second_token = Some(SECOND.into());
+    process.shared.host.vault().store("github-token", &Value::new(SECOND), true).unwrap();
+    process.look().await;
+    let after = spoken();
+    assert!(!after.is_empty() && after.iter().all(|token| token == SECOND), "{after:?}");
+    // The next job, too.
+    world.push(1, 1);
+    process.settle(Duration::from_secs(60)).await;
+    let last = spoken();
+    assert!(last.len() > after.len() && last.iter().all(|token| token == SECOND), "{last:?}");
+    assert_eq!(process.outcomes().await, BTreeMap::from([("reviewed".to_owned(), 2)]));
+    process.end(true).await;
 }
 
 #[tokio::test]

@@ -4,21 +4,33 @@ use anyhow::{Result, bail};
 
 use crate::error::{Exit, Fail};
 use crate::host::Host;
+use crate::runner::Scope;
+use crate::store::Store;
 use crate::systemd::Verb;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Names of agents, or globs such as `web-*`
+    /// Names of agents, or globs such as `web-*`; `runner` is the runner itself
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }
 
 pub async fn run(verb: Verb, args: &Args, host: &Host) -> Result<Exit> {
-    let config = host.config()?;
-    let agents = super::chosen(host, &config, &args.names)?;
+    let scopes = super::scopes(host, &args.names)?;
+    if verb != Verb::Stop {
+        // It would end at once, and its unit say no more than that. An agent goes on with its own file wrong.
+        host.config()?;
+    }
     let manager = host.manager().await?;
-    let sockets: Vec<String> = agents.iter().map(|agent| agent.name.socket()).collect();
-    let services: Vec<String> = agents.iter().map(|agent| agent.name.service()).collect();
+    // Whoever starts or stops it now does not mean an earlier drain any more.
+    if host.paths.store().exists() {
+        let store = Store::open(&host.paths.store())?;
+        for scope in &scopes {
+            store.resume(scope.agent().cloned(), true).await?;
+        }
+    }
+    let sockets: Vec<String> = scopes.iter().map(Scope::socket).collect();
+    let services: Vec<String> = scopes.iter().map(Scope::service).collect();
     // A stopped agent whose socket still listened would be woken by the next request.
     let units = match verb {
         Verb::Start | Verb::Stop => [sockets, services].concat(),
@@ -35,7 +47,7 @@ pub async fn run(verb: Verb, args: &Args, host: &Host) -> Result<Exit> {
     if !failed.is_empty() {
         bail!(Fail::new(format!("{} of {} did not follow", crate::quantity::count(failed.len(), "unit"), units.len())));
     }
-    let names: Vec<&str> = agents.iter().map(|agent| agent.name.as_str()).collect();
+    let names: Vec<&str> = scopes.iter().map(Scope::name).collect();
     let done = match verb {
         Verb::Start => "started",
         Verb::Stop => "stopped",

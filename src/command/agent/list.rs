@@ -3,10 +3,13 @@
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::command::status;
 use crate::config::Agent;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::plain;
+use crate::runner::Scope;
+use crate::store::{Pause, Store};
 use crate::systemd::UnitState;
 
 /// List the agents
@@ -19,12 +22,15 @@ struct Row {
     agent: Agent,
     service: Option<UnitState>,
     socket: Option<UnitState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Pause>,
 }
 
 pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
     let config = host.config()?;
     let agents = host.agents(&config)?;
     let manager = host.manager().await.ok();
+    let store = host.paths.store().exists().then(|| Store::open(&host.paths.store())).and_then(Result::ok);
     let mut rows = Vec::new();
     for agent in agents {
         let (service, socket) = match &manager {
@@ -33,7 +39,8 @@ pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
             }
             None => (None, None),
         };
-        rows.push(Row { agent, service, socket });
+        let pause = super::paused(store.as_ref(), &Scope::Agent(agent.name.clone())).await;
+        rows.push(Row { agent, service, socket, pause });
     }
     if host.ui.json {
         host.ui.data_json(&rows)?;
@@ -51,8 +58,12 @@ pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
             .as_ref()
             .map(|path| plain::visible(&path.display().to_string()))
             .or_else(|| row.agent.repo.clone());
-        let state = crate::command::status::word(row.service.as_ref(), row.socket.as_ref());
-        host.ui.data(&format!("{:width$}  {state:10}  {}", row.agent.name, project.as_deref().unwrap_or("-")))?;
+        let state = status::word(row.service.as_ref(), row.socket.as_ref());
+        let state = status::held_word(state, row.pause.as_ref());
+        let pause =
+            row.pause.as_ref().map_or(String::new(), |pause| format!("  ({})", plain::visible(&pause.in_words())));
+        let project = project.as_deref().unwrap_or("-");
+        host.ui.data(&format!("{:width$}  {state:10}  {project}{pause}", row.agent.name))?;
     }
     Ok(Exit::Done)
 }

@@ -51,6 +51,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         manager.change_one(Verb::Stop, &name.service()).await?;
         manager.reset_failed(&name.service()).await;
         manager.disable(&[&name.service(), &name.socket()]).await?;
+        crate::systemd::forget_set_properties(&host.paths, &[name.service(), name.socket()])?;
         // Engines go on without their agent.
         for job in review::engines(&host.paths.workspace(Some(name)))? {
             manager.change_one(Verb::Stop, &cage::unit_name(&job)).await?;
@@ -62,6 +63,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         let store = Store::open(&host.paths.store())?;
         for agent in &chosen {
             store.forget_watches(&agent.name).await?;
+            store.resume(Some(agent.name.clone()), false).await?;
             store.end_all(&agent.name, "its agent was removed").await?;
         }
     }

@@ -5,6 +5,9 @@ use anyhow::Result;
 use crate::command::status;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
+use crate::plain;
+use crate::runner::Scope;
+use crate::store::Store;
 
 /// Show one agent: project, limits, engine, units, state
 #[derive(Debug, clap::Args)]
@@ -20,8 +23,10 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let manager = host.manager().await?;
     let (service, socket) = (manager.state(&name.service()).await?, manager.state(&name.socket()).await?);
     let watch = status::watch_of(host, &agent).await?;
+    let store = host.paths.store().exists().then(|| Store::open(&host.paths.store())).transpose()?;
+    let pause = super::paused(store.as_ref(), &Scope::Agent(name.clone())).await;
     if host.ui.json {
-        let value = serde_json::json!({"agent": agent, "review": agent.config.review, "job": agent.config.job, "watch": watch, "service": service, "socket": socket});
+        let value = serde_json::json!({"agent": agent, "review": agent.config.review, "job": agent.config.job, "watch": watch, "pause": pause, "service": service, "socket": socket});
         host.ui.data_json(&value)?;
         return Ok(Exit::Done);
     }
@@ -29,7 +34,8 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".into());
     let rows = [
         ("agent", name.to_string()),
-        ("state", status::word(Some(&service), Some(&socket)).to_owned()),
+        ("state", status::held_word(status::word(Some(&service), Some(&socket)), pause.as_ref()).to_owned()),
+        ("paused", or_dash(pause.map(|pause| plain::visible(&pause.in_words())))),
         ("project", or_dash(agent.path.as_ref().map(|path| path.display().to_string()))),
         ("repository", or_dash(agent.repo.clone())),
         ("watch", or_dash(watch.as_ref().map(status::Watching::in_words))),

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{Check, ok, warning};
-use crate::command::upgrade::{Note, installed, staged};
+use crate::command::upgrade::{Note, installed};
 use crate::engine::pin;
+use crate::files;
 use crate::host::Host;
 
 pub(super) async fn checks(host: &Host) -> Vec<Check> {
@@ -21,10 +22,14 @@ pub(super) async fn checks(host: &Host) -> Vec<Check> {
             return checks;
         }
     };
-    let left = staged(&program);
-    if checks.is_empty() && left.exists() {
+    let left = program.parent().map(files::abandoned).and_then(Result::ok).unwrap_or_default();
+    if let (true, Some(left)) = (checks.is_empty(), left.first()) {
         let found = format!("`{}` is left of an upgrade that was killed before it replaced anything", left.display());
-        checks.push(warning("upgrade", found, format!("`rm '{}'`", left.display())));
+        checks.push(warning(
+            "upgrade",
+            found,
+            "`cicdctl upgrade` removes it, where root installed the program as root",
+        ));
     }
     let mut others = Vec::new();
     for path in others_on_path(host, &program) {

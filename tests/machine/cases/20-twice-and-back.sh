@@ -1,6 +1,6 @@
 #!/bin/bash
 # Asked twice it changes nothing; a hand edit is kept; uninstall takes back what was done and no
-# more, also after an init that was killed half-way.
+# more, whatever others have made, do at the same time, or is under way. 21 kills it half-way.
 # machine: nspawn bookworm trixie
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
 
@@ -99,24 +99,71 @@ for pause in 0.00 0.01 0.03 0.06 0.10 0.15; do
     ended "killed after $pause s, the next init finishes$(sed -n 's/^killed: 137/ (it was killed)/p' <<<"$output")" 0
     same "and uninstall --purge leaves nothing" "$before" "$(alice "$traces")"
 done
-# Each step that changes something, and not only what a clock happens to strike.
-for call in mkdir fsync '/^rename' symlink sendmsg; do
-    run alice '
-        call=$1 killed=0 left=0
-        traces() { '"$traces"'; }
-        traces >/tmp/before
-        for n in $(seq 1 60); do
-            { strace -f -qq -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$n" cicdctl init --yes --quiet; } >/dev/null 2>&1
-            status=$?
-            [ $status -ne 137 ] || killed=$((killed + 1))
-            { '"$finish"'; } || { echo "init does not finish after a kill at $call $n"; exit 1; }
-            traces | diff /tmp/before - || { echo "left after a kill at $call $n"; left=1; break; }
-            [ $status -eq 137 ] || break
-        done
-        rm -f /tmp/before
-        echo "$killed times"
-        [ $left -eq 0 ] && [ $killed -gt 0 ]' "$call"
-    ended "killed at each ${call#/^} in turn, $(tail -n 1 <<<"$output"), nothing is left" 0
-done
+
+#-- what others have made ----------------------------------------------------------------
+
+alice 'mkdir -p ~/.config/systemd && ln -s /tmp ~/.config/systemd/user'
+check "units are not written where somebody else's directory is" expect_status 1 \
+    expect_output 'leads to ./tmp., which belongs to another user' alice 'cicdctl init --yes'
+alice 'rm -r ~/.config'
+check "nor where the user manager does not look" expect_status 1 \
+    expect_output 'does not look for units in ./home/alice/elsewhere' alice 'XDG_CONFIG_HOME=~/elsewhere cicdctl init --yes'
+same "nor anything else" "$before" "$(alice "$traces")"
+
+# A directory that is kept elsewhere is a directory; a file that is a link is somebody's own.
+alice 'mkdir -p ~/dotfiles/user ~/.config && ln -s ~/dotfiles ~/.config/systemd'
+run alice '
+    cd ~/dotfiles/user && cicdctl init --yes --quiet && mv cicd-runner.service ../ && ln -s ../cicd-runner.service . &&
+    sed -i "s/^#cpu_weight = .*/cpu_weight = 55/" ~/.config/cicd-toolkit/config.toml && cicdctl apply --yes --force; cicdctl uninstall --purge --yes
+    grep CPUWeight ../cicd-runner.service; ls'
+ended "with a directory of units that is a symlink, and a unit in it that is one" 0
+shows "the link is told of" 'cicd-runner.service. is a symlink and is left as it is'
+same "it is neither followed nor replaced nor removed" 'CPUWeight=100
+cicd-runner.service' "$(tail -n 2 <<<"$output")"
+alice 'rm -r ~/dotfiles ~/.config'
+same "and that was all" "$before" "$(alice "$traces")"
+
+#-- several at once ----------------------------------------------------------------------
+
+run alice '
+    for n in 1 2 3; do cicdctl init --yes & done; wait
+    for n in 1 2 3; do git init -q ~/p$n; cicdctl agent add p$n --path ~/p$n --quiet & done; wait
+    cicdctl agent list; flock "$XDG_RUNTIME_DIR" sleep 1 & sleep 0.3; cicdctl agent add p1 --path ~/p1; wait
+    for n in 1 2 3; do cicdctl agent remove p$n --yes --quiet & done; cicdctl uninstall --purge --yes --quiet & wait; rm -rf ~/p?'
+ended "several commands at once" 0
+shows "have set up the runner once" '^Done: the runner answers'
+shows "and say so" '^Nothing to change: the runner is set up'
+same "and all agents" $'p1\np2\np3' "$(sed -n 's/^\(p[123]\) .*/\1/p' <<<"$output")"
+shows "who waits says for whom" '^waiting for .flock .* \(process [0-9]+\) to end'
+same "and nothing is left" "$before" "$(alice "$traces")"
+
+#-- with work under way ------------------------------------------------------------------
+
+slow='cicdctl init --yes --quiet && printf "[runner]\nstop_timeout = \"1s\"\n[review]\nengine = \"command\"\n[engine.command]\nargv = [\"/usr/bin/sleep\", \"300\"]\n" \
+        >~/.config/cicd-toolkit/config.toml && cicdctl apply --yes --quiet && cicdctl agent add myapp --path ~/myapp --quiet && cd ~/myapp &&
+    for n in 1 2 3; do cicdctl review HEAD~1..HEAD --no-wait --quiet; done
+    for n in $(seq 50); do systemctl --user list-units "cicd-job-*" --no-legend --plain | grep -q running && break; sleep 0.1; done'
+run alice "$slow"'
+    cicdctl agent remove myapp --yes; echo "removed: $?"
+    systemctl --user list-units --all --no-legend --plain "cicd-job-*" "cicd-agent@*"; cicdctl job list'
+shows "an agent is removed while it works" '^removed: 0'
+hides "nothing of it runs" '^cicd-'
+hides "no job waits for who will never come" 'queued|running'
+shows "they are cancelled" 'cancelled'
+run alice 'cicdctl uninstall --purge --yes --quiet;'"$slow"'; cicdctl uninstall --purge --yes'
+ended "uninstall while an agent works" 0
+same "leaves nothing" "$before" "$(alice "$traces")"
+
+# A runner that falls over again and again, with a configuration that cannot be read.
+run alice 'cicdctl init --yes --quiet && mkdir ~/.config/systemd/user/cicd-runner.service.d &&
+    printf "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=\nExecStart=/bin/false\nRestart=always\nRestartSec=100ms\n" >~/.config/systemd/user/cicd-runner.service.d/own.conf &&
+    systemctl --user daemon-reload && systemctl --user restart --no-block cicd-runner.service; sleep 1; systemctl --user show -P NRestarts cicd-runner.service
+    echo "= [" >~/.config/cicd-toolkit/config.toml; cicdctl uninstall --purge --yes'
+ended "uninstall while the runner falls over again and again" 0
+shows "it did" '^[1-9][0-9]*$'
+check "leaves the drop-in, which is not ours, and stops the rest" alice '
+    cd ~/.config/systemd/user && test "$(find . -type f)" = ./cicd-runner.service.d/own.conf && cd && rm -r ~/.config/systemd'
+alice 'systemctl --user daemon-reload; rmdir ~/.config 2>/dev/null'
+same "nothing else is left" "$before" "$(alice "$traces")"
 
 summary

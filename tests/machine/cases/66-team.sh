@@ -28,7 +28,7 @@ check "a GitHub and a model on loopback" alice '
     systemd-run --user --quiet --unit=fake_api fake_api --port 8099 --script ~/script.json --log ~/requests.jsonl --log-bodies full &&
     for i in $(seq 50); do curl -s http://127.0.0.1:8098/control/state >state && curl -s -o /dev/null http://127.0.0.1:8099/ && break; sleep 0.1; done'
 check "an agent that watches" alice '
-    cicdctl init --yes --quiet && cicdctl secret set github-token --quiet <token && cicdctl secret set anthropic-api-key --quiet <token &&
+    cicdctl init --yes --quiet && cicdctl secret set github-token --quiet <token && echo sk-ant-team | cicdctl secret set anthropic-api-key --quiet &&
     cicdctl agent add shop --repo acme/shop --engine claude --watch 10s --quiet &&
     printf "debounce = \"1s\"\n[forge.github]\napi_url = \"http://127.0.0.1:8098/api/v3\"\nwrite_pause = \"0s\"\n[engine.claude]\nbase_url = \"http://127.0.0.1:8099\"\nmodel = \"claude-sonnet-5-5\"\n" >>~/.config/cicd-toolkit/agents/shop.toml &&
     systemctl --user reload cicd-agent@shop.service'

@@ -78,7 +78,12 @@ ends() {
 }
 
 run alice 'cicdctl status'
-shows "limits are enforced here, and status says so" '^limits +.*memory enforced, cpu enforced, tasks enforced'
+shows "limits are enforced here, and status says so" '^limits +.*memory enforced, cpu enforced, tasks enforced$'
+run alice 'cicdctl doctor'
+of='memory enforced, cpu enforced, tasks enforced'
+shows "doctor has gone beyond them, and read those of a service and of a cage from inside" "^ok +delegation +limits of services: $of; of cages: $of$"
+run alice 'cicdctl agent add second --repo example/second && cicdctl agent remove second --yes --quiet'
+shows "agent add has proved them" '^ +limits and hardening: enforced$'
 
 run review '"/usr/local/bin/hog"' 'memory = "64M"'
 ends "memory hog" 'failed: .*ran out of memory and was killed at its limit of 64M'

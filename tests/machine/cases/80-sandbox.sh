@@ -22,7 +22,8 @@ level() {
 figure() { alice 'systemd-analyze --user security --no-pager "$1" | sed -n "s/.*Overall exposure level for .*: \([0-9.]*\) .*/\1/p"' "$1"; }
 at_most() { awk -v figure="$1" -v bound="$2" 'BEGIN { exit !(figure != "" && figure + 0 <= bound) }'; }
 
-for at in off:10 standard:7.5 strict:5.5; do
+# What is reached; less hardening is a higher figure.
+for at in off:10 standard:7.2 strict:4.8; do
     level "${at%:*}"
     run alice 'cicdctl status'
     shows "${at%:*}: status knows that nothing has looked at it" '^hardening +services (not probed|enforced \(standard\))'
@@ -48,7 +49,10 @@ alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --engine command --no-wait --qu
 check "a cage is up" wait_for 20 as_user alice pgrep -x sitter
 cage=$(alice 'systemctl --user list-units --plain --no-legend "cicd-job-*" | cut -d" " -f1')
 figure=$(figure "$cage")
-check "exposure of a cage ($cage) is $figure, at most 5" at_most "$figure" 5
+# 252 has no PrivatePIDs=, and unshare(1) needs two kinds of namespaces there.
+bound=4.8
+[ "$suite" != bookworm ] || bound=5.1
+check "exposure of a cage ($cage) is $figure, at most $bound" at_most "$figure" "$bound"
 alice 'cicdctl job list --json | jq -r ".[0].id" | xargs cicdctl job cancel --quiet'
 
 #-- hardening that is lost ----------------------------------------------------------------
@@ -62,8 +66,9 @@ run alice 'cicdctl status'
 shows "a drop-in that takes hardening away: status does not go on as if nothing were" '^hardening +services not probed'
 run alice 'cicdctl doctor; cicdctl status'
 shows "doctor has tried it" '^warning +hardening +cicd-runner.service, standard: declared only: it can write to the home directory'
-shows "with what to do" '^ +hardening +-> `cicdctl apply'
+shows "with what to do" '^ +-> `cicdctl apply --force`'
 shows "status remembers" '^hardening +services declared only: it can write to the home directory.*`cicdctl doctor` has the remedy'
+refute "and its exposure is beyond the bound" at_most "$(figure cicd-runner.service)" 7.2
 check "the probes have left nothing" alice '! find ~ /tmp /run/user/$UID -name ".cicdctl-probe*" 2>/dev/null | grep . && ! systemctl --user list-units --all --plain --no-legend "cicd-probe*" | grep .'
 
 summary

@@ -27,7 +27,15 @@ check "limits hold even so: it is still a unit" alice '
     cicdctl job list --json | jq -r ".[0].id" | xargs cicdctl job show --json | jq -e ".review.receipt.cage.unit | startswith(\"cicd-job-\")"'
 run alice 'cicdctl doctor'
 ended "doctor fails" 1
-shows "names the sandbox" 'sandbox'
-shows "and the remedy" 'max_user_namespaces='
+shows "names the sandbox" '^FAILED +sandbox +a cage does not start: .*217'
+shows "and the services' hardening" '^FAILED +hardening +cicd-runner.service does not start: .*217'
+shows "and the one command" '^ +-> as root: `printf .user.max_user_namespaces=15000.*sysctl --system`'
+run alice 'cicdctl agent add second --repo example/second'
+ended "an agent is not added without its sandbox" 1
+shows "as it does not start" 'user namespaces are forbidden'
+as_root sysctl -q -w user.max_user_namespaces=15000
+run alice 'cicdctl agent add second --repo example/second --quiet && cicdctl doctor'
+ended "with user namespaces it is, and doctor has nothing against anything" 0
+shows "nor against the sandbox" '^ok +sandbox +of a cage: enforced'
 
 summary

@@ -84,7 +84,7 @@ def environ_of_others():
                 if theirs.read() == ours.read():
                     continue
             with open(path, "rb") as file:
-                if os.stat(f"/proc/{pid}").st_uid != os.getuid() or file.read(1):
+                if os.stat(f"/proc/{pid}").st_uid == uid and file.read(1):
                     seen.append(pid)
         except OSError:
             pass
@@ -173,7 +173,7 @@ for who, pid in (("the runner", runner), ("another cage", sitter), ("the user ma
     for name in ("environ", "mem", "maps"):
         attempt(f"read /proc/PID/{name} of {who}", read(f"/proc/{pid}/{name}") if name != "mem" else lambda: os.close(os.open(f"/proc/{pid}/mem", os.O_RDWR)))
     attempt(f"go through /proc/PID/root of {who}", lambda: os.listdir(f"/proc/{pid}/root"))
-    attempt(f"open the files of {who}", lambda: os.listdir(f"/proc/{pid}/fd"))
+    attempt(f"open the files of {who}", lambda: [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")])
     attempt(f"trace {who}", trace(pid))
     attempt(f"signal {who}", lambda: os.kill(pid, signal.SIGCONT))
     attempt(f"signal {who} by a pidfd", lambda: signal.pidfd_send_signal(os.pidfd_open(pid), signal.SIGCONT))
@@ -189,12 +189,9 @@ attempt("leave its control group", write(groups + "/cgroup.procs"))
 attempt("kill a control group", write(groups + "/cicd.slice/cgroup.kill"))
 attempt("connect to the network", lambda: socket.create_connection(("127.0.0.1", 8077), 5).getpeername())
 names = sorted(os.environ)
-keeper = []
-if os.getppid() > 1:
-    try:
-        keeper = sorted(line.split("=")[0] for line in open(f"/proc/{os.getppid()}/environ").read().split("\0") if line)
-    except OSError:
-        pass
+# Its parent by the numbers of /proc, which are not its own on systemd 252.
+parent = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("PPid"))
+keeper = sorted(line.split("=")[0] for line in open(f"/proc/{parent}/environ").read().split("\0") if line)
 print(json.dumps({"summary": f"environment: {' '.join(names)}; keeper: {' '.join(keeper)}", "findings": [
     {"path": "app/server.py", "start_line": 15, "end_line": 15, "severity": "info", "category": "correctness",
      "title": name, "explanation": what, "confidence": 1.0} for name, what in tried.items()]}))
@@ -236,9 +233,9 @@ cage=$(results <<<"$cage")
 # The home, /tmp and /dev/shm are its own: it may write there, and nobody sees it.
 check "nothing that it wrote reached the host" alice '
     ! ls ~/.profile-attempt ~/myapp/attempt ~/.config/systemd/user/attempt.service 2>/dev/null'
-as_root sh -c 'rm -rf /tmp/checkout && mkdir -m 777 /tmp/checkout && echo x >/tmp/checkout/README.md'
 outside() {
-    as_user "$1" sh -c 'mkdir -p /tmp/of-$0; echo "{}" | CICD_CHECKOUT=/tmp/checkout TMPDIR=/tmp/of-$0 timeout 60 attempts "$@"' "$@" | results
+    as_user "$1" sh -c 'dir=/tmp/outside-$0; mkdir -p $dir/checkout $dir/scratch; echo x >$dir/checkout/README.md
+        echo "{}" | CICD_CHECKOUT=$dir/checkout TMPDIR=$dir/scratch timeout 60 attempts "$@"' "$@" | results
 }
 bob=$(outside bob "$runner" "$sitter" "$manager" "$job")
 alice=$(outside alice "$runner" "$sitter" "$manager" "$job")

@@ -19,7 +19,7 @@ say >&2
 say
 case $(cat /etc/leaky-mode) in
     crash) ulimit -c unlimited 2>/dev/null; kill -SEGV $$ ;;
-    hang) sleep 8 ;;
+    hang) sleep 4 ;;
 esac
 exit 1
 FILE
@@ -40,12 +40,12 @@ import http.server, json
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps({"message": "I was told " + str(self.headers.get("Authorization"))}).encode()
-        self.send_response(403); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+        self.send_response(401 if self.path.endswith("/user") else 403); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
     do_POST = do_GET
     def log_message(self, *args): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", 8097), Handler).serve_forever()
 FILE
-"$MACHINE" exec "$name" -- bash -c 'cat >/root/words' <<<"$key $token"
+"$MACHINE" exec "$name" -- bash -c 'cat >/root/words' <<<"$key"$'\n'"$token"
 "$MACHINE" exec "$name" -- bash -c 'cat >/root/contrast' <<<"$contrast"
 "$MACHINE" exec "$name" -- bash -c 'cat >/root/planted' <<<"$planted"
 
@@ -90,6 +90,12 @@ engine command none
 shows "an engine that looks around: reviewed" '^status 0$'
 shows "it saw its environment" 'CICD_CHECKOUT'
 hides "and none of the secrets" 'c4n4ry|GH_TOKEN'
+pid=$(alice 'systemctl --user show -P MainPID cicd-runner.service')
+with_stdin bob bash -c 'cat >token' <<<"$token-2"
+with_stdin alice cicdctl secret set github-token --quiet <<<"$token-2"
+engine rules none
+shows "another token is used without a restart" '^status 0$'
+same "by the same process" "$pid" "$(alice 'systemctl --user show -P MainPID cicd-runner.service')"
 engine claude none
 shows "an engine that prints its key: not reviewed" '^status 4$'
 shows "what it printed is shown without it" 'my key is \[redacted anthropic-api-key\], \[redacted anthropic-api-key\]'
@@ -97,7 +103,6 @@ hides "in no form" 'c4n4ry'
 engine claude hang &
 hanging=$!
 check "an engine runs" wait_for 15 as_root pgrep -x leaky_claude
-sleep 2
 wait "$hanging"
 engine claude crash
 shows "an engine that crashes: not reviewed" '^status 4$'
