@@ -349,6 +349,9 @@ _cicdctl() {
             cicdctl__subcmd__help__subcmd__run,job)
                 cmd="cicdctl__subcmd__help__subcmd__run__subcmd__job"
                 ;;
+            cicdctl__subcmd__help__subcmd__run,probe)
+                cmd="cicdctl__subcmd__help__subcmd__run__subcmd__probe"
+                ;;
             cicdctl__subcmd__help__subcmd__run,schema)
                 cmd="cicdctl__subcmd__help__subcmd__run__subcmd__schema"
                 ;;
@@ -418,6 +421,9 @@ _cicdctl() {
             cicdctl__subcmd__run,job)
                 cmd="cicdctl__subcmd__run__subcmd__job"
                 ;;
+            cicdctl__subcmd__run,probe)
+                cmd="cicdctl__subcmd__run__subcmd__probe"
+                ;;
             cicdctl__subcmd__run,schema)
                 cmd="cicdctl__subcmd__run__subcmd__schema"
                 ;;
@@ -432,6 +438,9 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__run__subcmd__help,job)
                 cmd="cicdctl__subcmd__run__subcmd__help__subcmd__job"
+                ;;
+            cicdctl__subcmd__run__subcmd__help,probe)
+                cmd="cicdctl__subcmd__run__subcmd__help__subcmd__probe"
                 ;;
             cicdctl__subcmd__run__subcmd__help,schema)
                 cmd="cicdctl__subcmd__run__subcmd__help__subcmd__schema"
@@ -2243,7 +2252,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__run)
-            opts="daemon agent schema job"
+            opts="daemon agent schema job probe"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2285,6 +2294,20 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__run__subcmd__job)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__run__subcmd__probe)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2901,7 +2924,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__run)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help daemon agent schema job help"
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help daemon agent schema job probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2983,7 +3006,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__run__subcmd__help)
-            opts="daemon agent schema job help"
+            opts="daemon agent schema job probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3052,6 +3075,20 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__run__subcmd__help__subcmd__probe)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__run__subcmd__help__subcmd__schema)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -3067,13 +3104,43 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__run__subcmd__job)
-            opts="-q -v -h --dir --json --quiet --verbose --color --config --user --help"
+            opts="-q -v -h --dir --first --no-namespaces --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__run__subcmd__probe)
+            opts="-q -v -h --exceed --hog --first --no-namespaces --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --hog)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -692,20 +692,21 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the secrets that are stored, and how each is kept'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Remove a secret'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -l user -d 'Act for another user (root only)' -r
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -l json -d 'Print data as JSON on stdout'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -s q -l quiet -d 'Print no progress and no hints'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -s v -l verbose -d 'Print more about what is done'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -s h -l help -d 'Print help'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "daemon" -d 'The runner of the user'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "agent" -d 'The runner of one project'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "schema" -d 'Print this program\'s version and the schema of the store that it makes'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "job" -d 'The engine of one job, inside its cage'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -f -a "daemon" -d 'The runner of the user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -f -a "agent" -d 'The runner of one project'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -f -a "schema" -d 'Print this program\'s version and the schema of the store that it makes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -f -a "job" -d 'The engine of one job, inside its cage'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -f -a "probe" -d 'Try what the unit that this is started in is to refuse, or to go beyond its limits; the answer is JSON'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job probe help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -741,14 +742,30 @@ always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l first -d 'Be the first process of a namespace of processes: start the rest, and bury what is left behind'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l no-namespaces -d 'Let nothing that is started make a namespace'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -l hog -d 'Take more and more memory, up to this many MiB' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -l exceed -d 'Go beyond the limits for memory, tasks and CPU'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -l first -d 'As for `job`'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -l no-namespaces -d 'As for `job`'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from probe" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "daemon" -d 'The runner of the user'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "agent" -d 'The runner of one project'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "schema" -d 'Print this program\'s version and the schema of the store that it makes'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "job" -d 'The engine of one job, inside its cage'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "probe" -d 'Try what the unit that this is started in is to refuse, or to go beyond its limits; the answer is JSON'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -814,3 +831,4 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_su
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "agent" -d 'The runner of one project'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "schema" -d 'Print this program\'s version and the schema of the store that it makes'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "job" -d 'The engine of one job, inside its cage'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "probe" -d 'Try what the unit that this is started in is to refuse, or to go beyond its limits; the answer is JSON'

@@ -157,6 +157,7 @@ pub async fn apply(host: &Host, plan: &Plan, manifest: &mut Manifest, manager: &
             manifest.note_directory(parent);
         }
     }
+    note_links(host, manifest);
     manifest.reload = true;
     manifest.save(&host.paths.manifest())?;
     dir::apply(plan)?;
@@ -174,16 +175,20 @@ pub async fn enable(host: &Host, manifest: &mut Manifest, manager: &Manager, uni
             manifest.note_enabled(&[unit]);
         }
     }
-    // Where systemd makes its links, as our units say it.
-    for target in ["default.target", "sockets.target"] {
-        manifest.note_directory(&host.paths.unit_dir().join(format!("{target}.wants")));
-    }
+    note_links(host, manifest);
     // The links are not known to the manager before another reload.
     manifest.reload = true;
     manifest.save(&host.paths.manifest())?;
     manager.enable(units).await?;
     manifest.reload = false;
     manifest.save(&host.paths.manifest())
+}
+
+/// Where systemd makes its links when our units are enabled.
+fn note_links(host: &Host, manifest: &mut Manifest) {
+    for target in ["default.target", "sockets.target", "timers.target"] {
+        manifest.note_directory(&host.paths.unit_dir().join(format!("{target}.wants")));
+    }
 }
 
 /// Restarts what the manifest says is due, and says how many units that were.

@@ -38,7 +38,7 @@ pub const API_KEY: (&str, &str) = ("anthropic-api-key", "ANTHROPIC_API_KEY");
 const TOLD_TO_STOP: Exit = Exit::TryLater;
 
 /// So long systemd may give no answer.
-const UNREACHABLE: Duration = Duration::from_secs(60);
+const UNREACHABLE: Duration = Duration::from_secs(30);
 
 /// Set where a child process finds the key on its standard input.
 pub const KEY_ON_STDIN: &str = "CICD_API_KEY_ON_STDIN";
@@ -368,6 +368,11 @@ async fn watch_unit(
         tail.read(progress);
         let (active, now) = match manager.pulse(unit).await {
             Ok(found) => found,
+            // As at a shutdown, where the bus ends together with the cage.
+            Err(_) if group.as_deref().is_some_and(is_group_gone) => {
+                tail.read(progress);
+                return Ok(Watched::Over(UnitState { memory_peak: peak, ..UnitState::default() }));
+            }
             Err(error) if failing.get_or_insert_with(Instant::now).elapsed() > UNREACHABLE => return Err(error),
             // It goes on whether we look or not, and a bus daemon that was restarted is there again in a moment.
             Err(error) => {
@@ -408,12 +413,24 @@ async fn not_to_go_on(wish: &mut watch::Receiver<Wish>) -> Wish {
     }
 }
 
+/// Where control groups may be: of version 2, and beside version 1.
+const GROUPS: [&str; 3] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"];
+
+/// Whether a group that was there is there no longer; false where that cannot be told.
+fn is_group_gone(control_group: &str) -> bool {
+    let top = control_group.split('/').find(|name| !name.is_empty()).unwrap_or_default();
+    GROUPS
+        .into_iter()
+        .find(|root| !top.is_empty() && Path::new(root).join(top).is_dir())
+        .is_some_and(|root| !Path::new(&format!("{root}{control_group}")).is_dir())
+}
+
 fn memory_peak(control_group: &str) -> Option<u64> {
     read_group(control_group, "memory.peak")?.trim().parse().ok()
 }
 
 fn read_group(control_group: &str, file: &str) -> Option<String> {
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+    GROUPS
         .into_iter()
         .find_map(|root| std::fs::read_to_string(format!("{root}{control_group}/{file}")).ok())
 }

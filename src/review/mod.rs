@@ -221,7 +221,8 @@ pub async fn run<'a>(
 
 impl Run<'_> {
     async fn steps(&mut self) -> Result<(), Stopped> {
-        self.held = Some(jobdir::take(&self.dir)?);
+        let dir = self.dir.clone();
+        self.held = Some(off_the_loop(move || jobdir::take(&dir)).await??);
         self.left = begun::Note::read(&self.dir)?;
         if self.left.is_none() {
             jobdir::clear(&self.dir)?;

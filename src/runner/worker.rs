@@ -139,16 +139,10 @@ async fn one(shared: Arc<Shared>, job: Job) {
         Err(again) => {
             let (reason, blame) = match again {
                 Again::Stopped => ("the runner stopped".to_owned(), Blame::None),
-                // Nothing can be said of the job before it is known whether all of this user's units stop now.
-                Again::Lost(why) if stops_soon(&shared).await => (why, Blame::None),
-                Again::Lost(why) => {
-                    if let Cage::Unit(manager) = &shared.cage
-                        && let Err(error) = manager.revive().await
-                    {
-                        tracing::warn!("{error:#}");
-                    }
-                    (why, Blame::Full)
-                }
+                // Nothing can be said of the job before it is known whether all of this user's units stop now, and
+                // nothing can be done for it while nobody answers.
+                Again::Lost(why) if stops_soon(&shared).await || !manager_answers(&shared).await => (why, Blame::None),
+                Again::Lost(why) => (why, Blame::Full),
             };
             tracing::info!(CICD_JOB = %id, "job {id} goes back into the queue: {reason}");
             match shared.store.requeue(&id, &reason, blame).await {
@@ -178,6 +172,21 @@ async fn stops_soon(shared: &Shared) -> bool {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     shared.is_stopping()
+}
+
+/// Waits for the user manager; false where the runner is to stop before it answers.
+async fn manager_answers(shared: &Shared) -> bool {
+    let Cage::Unit(manager) = &shared.cage else { return true };
+    while let Err(error) = manager.revive().await {
+        tracing::warn!("{error:#}; it is tried again");
+        for _ in 0..50 {
+            if shared.is_stopping() {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    true
 }
 
 /// How often a job is put off before it ends as deferred; with the pauses below that takes at least a day.

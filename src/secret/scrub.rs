@@ -41,7 +41,11 @@ pub fn scrub(dir: &Path, redactor: &Redactor) -> Result<usize> {
         }
     }
     files::write(&mark, b"", 0o600)?;
-    fs::File::options().write(true).open(&mark).and_then(|file| file.set_modified(began)).context("could not set a time")?;
+    fs::File::options()
+        .write(true)
+        .open(&mark)
+        .and_then(|file| file.set_modified(began))
+        .context("could not set a time")?;
     Ok(cleaned)
 }
 

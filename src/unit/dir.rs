@@ -45,8 +45,9 @@ pub fn enablements(places: &Places) -> Result<Vec<PathBuf>> {
         }
         for unit in files::names(&dir)? {
             let link = dir.join(&unit);
-            let ours =
-                unit.starts_with("cicd-runner.") || AgentName::of_unit(&unit).is_some() || is_agent_socket(&unit);
+            let ours = ["cicd-runner.", "cicd-gc."].iter().any(|name| unit.starts_with(name))
+                || AgentName::of_unit(&unit).is_some()
+                || is_agent_socket(&unit);
             // What leads elsewhere somebody else has made.
             let target = std::fs::read_link(&link).ok().map(|target| dir.join(target));
             if ours && target.is_some_and(|target| target.starts_with(&places.unit_dir)) {

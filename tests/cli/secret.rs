@@ -18,7 +18,10 @@ fn a_secret_is_stored_for_its_owner_alone_and_never_shown() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), VALUE);
 
     let listed = place.run("secret list").take_stdout();
-    assert!(listed.starts_with("anthropic-api-key  plain          11 bytes  ") && listed.ends_with(" ago\n"), "{listed}");
+    assert!(
+        listed.starts_with("anthropic-api-key  plain          11 bytes  ") && listed.ends_with(" ago\n"),
+        "{listed}"
+    );
     let listed = place.run("secret list --json").take_stdout();
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed[0]["kept"], "plain");
@@ -70,7 +73,9 @@ fn the_key_of_an_app_is_a_whole_file() {
     );
     let crlf = String::from_utf8(key.to_vec()).unwrap().replace('\n', "\r\n");
     for value in [&key[..], crlf.as_bytes()] {
-        place.run_with_input("secret set --plain github-app-key", value).stderr("stored `github-app-key`; the next job uses it\n");
+        place
+            .run_with_input("secret set --plain github-app-key", value)
+            .stderr("stored `github-app-key`; the next job uses it\n");
         assert_eq!(std::fs::read(&file).unwrap(), key);
     }
     let broken = String::from_utf8(key.to_vec()).unwrap().replacen("MII", "MIX", 1);
@@ -86,7 +91,10 @@ fn a_name_that_nobody_asks_for_is_stored_with_a_word() {
     );
     place
         .run_with_input("secret set --dry-run something-else", b"x")
-        .stdout(&format!("would store `something-else` at {}\n", place.text("home/.config/cicd-toolkit/credentials/something-else")))
+        .stdout(&format!(
+            "would store `something-else` at {}\n",
+            place.text("home/.config/cicd-toolkit/credentials/something-else")
+        ))
         .stderr("warning: nothing here asks for a secret `something-else`\n");
 }
 
@@ -134,7 +142,9 @@ fn by_the_guides_way_it_is_a_variable_until_doctor_moves_it() {
 #[test]
 fn doctor_says_who_else_can_see_a_secret_and_does_not_take_the_wrong_one() {
     let place = Place::new();
-    place.run_with_input("secret set --plain github-token", b"canary-new").stderr("stored `github-token`; the next job uses it\n");
+    place
+        .run_with_input("secret set --plain github-token", b"canary-new")
+        .stderr("stored `github-token`; the next job uses it\n");
     place.write("home/.config/environment.d/50-mine.conf", "GITHUB_TOKEN=canary-old\nGH_TOKEN=canary-gh\n");
     let dir = place.path("home/.config/cicd-toolkit/credentials");
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o750)).unwrap();

@@ -346,7 +346,8 @@ fn script(dice: &mut Dice) -> (Vec<Event>, BTreeMap<u64, usize>) {
 
 #[tokio::test]
 async fn a_token_that_is_stored_while_it_runs_speaks_from_then_on() {
-    let world = World::new(&BTreeMap::from([(1, 2)]), "[watch]\ninterval = \"1h\"\ndebounce = \"0s\"\nbacklog = true\n").await;
+    let world =
+        World::new(&BTreeMap::from([(1, 2)]), "[watch]\ninterval = \"1h\"\ndebounce = \"0s\"\nbacklog = true\n").await;
     world.push(1, 0);
     let process = Process::start(&world.place).await;
     process.settle(Duration::from_secs(60)).await;

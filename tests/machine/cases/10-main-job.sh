@@ -84,7 +84,9 @@ as_root chmod 755 /home/alice /home/alice/.config /home/alice/.local /home/alice
 for dir in .config/cicd-toolkit .config/cicd-toolkit/credentials .local/state/cicd-toolkit .cache/cicd-toolkit; do
     refute "bob cannot list ~alice/$dir" as_user bob ls "/home/alice/$dir"
 done
-for file in .local/state/cicd-toolkit/store.db .config/cicd-toolkit/credentials/anthropic-api-key; do
+# Where systemd encrypts it, it has another name.
+key=$(as_root sh -c 'cd /home/alice && ls .config/cicd-toolkit/credentials/anthropic-api-key*')
+for file in .local/state/cicd-toolkit/store.db "$key"; do
     check "~alice/$file is there" as_root test -s "/home/alice/$file"
     refute "bob cannot read it" as_user bob cat "/home/alice/$file"
 done

@@ -44,7 +44,7 @@ printf '' >"$toml"
 tried=0 unit=/org/freedesktop/systemd1/unit/cicd_2drunner_2eservice
 for ((i = 0; i < 25; i++)); do
     # Blanks at the end and doubled slashes are no part of a name.
-    dir=$HOME/$(value | tr -s /)x
+    dir=$(printf %s "$HOME/$(value)x" | tr -s /)
     XDG_CACHE_HOME=$dir cicdctl apply --yes --quiet || wrong=$((wrong + 1))
     found=$(busctl --user --json=short get-property org.freedesktop.systemd1 $unit org.freedesktop.systemd1.Service Environment)
     jq -e --arg v "XDG_CACHE_HOME=$dir" '.data | index($v)' <<<"$found" >/dev/null || {

@@ -28,7 +28,7 @@ shows "status 4" '^status 4$'
 
 key=sk-ant-canary-7f3a9c planted=planted-canary-51d0
 with_stdin alice cicdctl secret set anthropic-api-key --quiet <<<"$key"
-check "the key is stored for its owner alone" alice 'test "$(stat -c %a ~/.config/cicd-toolkit/credentials ~/.config/cicd-toolkit/credentials/anthropic-api-key | xargs)" = "700 600"'
+check "the key is stored for its owner alone" alice 'test "$(stat -c %a ~/.config/cicd-toolkit/credentials ~/.config/cicd-toolkit/credentials/anthropic-api-key* | xargs)" = "700 600"'
 
 #-- an API that answers -----------------------------------------------------------------
 

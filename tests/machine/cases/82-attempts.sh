@@ -102,7 +102,7 @@ def find_key():
     for top in ("/run", "/home", "/tmp", "/var/tmp", "/dev/shm"):
         for directory, _, files in os.walk(top):
             for file in files:
-                if file in ("anthropic-api-key", "id_test", "store.db"):
+                if file in ("anthropic-api-key", "anthropic-api-key.cred", "id_test", "store.db"):
                     with open(os.path.join(directory, file), "rb") as f:
                         return directory, file, f.read(50)
     raise FileNotFoundError("none")
@@ -155,7 +155,8 @@ attempt("read another job's input", others_job)
 attempt("write another job's result", create(f"{other_job}/out/attempt"))
 attempt("read the ssh key", read(f"{home}/.ssh/id_test"))
 attempt("read the ssh key by way of /proc", through_another_root)
-attempt("read the stored key", read(f"{home}/.config/cicd-toolkit/credentials/anthropic-api-key"))
+for kept in ("", ".cred"):
+    attempt(f"read the stored key, anthropic-api-key{kept}", read(f"{home}/.config/cicd-toolkit/credentials/anthropic-api-key{kept}"))
 attempt("read the configuration", read(f"{home}/.config/cicd-toolkit/agents/myapp.toml"))
 attempt("find a key, a store or a ssh key", find_key)
 attempt("read the store", read(f"{state}/store.db"))
@@ -294,7 +295,7 @@ sys.stdin.read()
 out = os.path.join(os.environ["TMPDIR"], "../out")
 os.remove(f"{out}/events.jsonl")
 os.mkfifo(f"{out}/events.jsonl")
-os.symlink("/home/alice/.config/cicd-toolkit/credentials/anthropic-api-key", f"{out}/result.json")
+os.symlink("/home/alice/.ssh/id_test", f"{out}/result.json")
 time.sleep(3)
 os.kill(os.getppid(), 9)
 FILE
