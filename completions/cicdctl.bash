@@ -34,6 +34,9 @@ _cicdctl() {
             cicdctl,finding)
                 cmd="cicdctl__subcmd__finding"
                 ;;
+            cicdctl,gc)
+                cmd="cicdctl__subcmd__gc"
+                ;;
             cicdctl,generate)
                 cmd="cicdctl__subcmd__generate"
                 ;;
@@ -228,6 +231,9 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__help,finding)
                 cmd="cicdctl__subcmd__help__subcmd__finding"
+                ;;
+            cicdctl__subcmd__help,gc)
+                cmd="cicdctl__subcmd__help__subcmd__gc"
                 ;;
             cicdctl__subcmd__help,generate)
                 cmd="cicdctl__subcmd__help__subcmd__generate"
@@ -518,7 +524,7 @@ _cicdctl() {
 
     case "${cmd}" in
         cicdctl)
-            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help"
+            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1707,6 +1713,32 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__gc)
+            opts="-y -q -v -h --yes --dry-run --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__generate)
             opts="-q -v -h --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1734,7 +1766,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help)
-            opts="init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help"
+            opts="init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2100,6 +2132,20 @@ _cicdctl() {
         cicdctl__subcmd__help__subcmd__finding__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -444,9 +444,7 @@ fn memory_peak(control_group: &str) -> Option<u64> {
 }
 
 fn read_group(control_group: &str, file: &str) -> Option<String> {
-    GROUPS
-        .into_iter()
-        .find_map(|root| std::fs::read_to_string(format!("{root}{control_group}/{file}")).ok())
+    GROUPS.into_iter().find_map(|root| std::fs::read_to_string(format!("{root}{control_group}/{file}")).ok())
 }
 
 async fn as_child(

@@ -7,7 +7,6 @@ pub mod probe;
 mod secrets;
 mod upgrade;
 
-
 use anyhow::Result;
 use serde::Serialize;
 
