@@ -34,7 +34,7 @@ impl Manager {
         }
         for (unit, limits) in units {
             let properties = properties(limits);
-            self.proxy
+            self.proxy()
                 .set_unit_properties(unit, true, &properties)
                 .await
                 .with_context(|| format!("could not change the limits of `{unit}` while it runs"))?;

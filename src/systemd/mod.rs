@@ -211,7 +211,7 @@ impl Manager {
     /// Asks for a stop and does not wait for it; what is not loaded is stopped already.
     pub async fn ask_to_stop(&self, units: &[String]) -> Result<()> {
         for unit in units {
-            match self.proxy.stop_unit(unit, "replace").await {
+            match self.proxy().stop_unit(unit, "replace").await {
                 Err(error) if !is_no_such_unit(&error) => {
                     return Err(error).with_context(|| format!("could not ask for the stop of `{unit}`"));
                 }
