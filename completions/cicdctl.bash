@@ -28,6 +28,9 @@ _cicdctl() {
             cicdctl,doctor)
                 cmd="cicdctl__subcmd__doctor"
                 ;;
+            cicdctl,engine)
+                cmd="cicdctl__subcmd__engine"
+                ;;
             cicdctl,finding)
                 cmd="cicdctl__subcmd__finding"
                 ;;
@@ -63,6 +66,9 @@ _cicdctl() {
                 ;;
             cicdctl,uninstall)
                 cmd="cicdctl__subcmd__uninstall"
+                ;;
+            cicdctl,upgrade)
+                cmd="cicdctl__subcmd__upgrade"
                 ;;
             cicdctl,workflow)
                 cmd="cicdctl__subcmd__workflow"
@@ -139,6 +145,42 @@ _cicdctl() {
             cicdctl__subcmd__agent__subcmd__help,stop)
                 cmd="cicdctl__subcmd__agent__subcmd__help__subcmd__stop"
                 ;;
+            cicdctl__subcmd__engine,check)
+                cmd="cicdctl__subcmd__engine__subcmd__check"
+                ;;
+            cicdctl__subcmd__engine,help)
+                cmd="cicdctl__subcmd__engine__subcmd__help"
+                ;;
+            cicdctl__subcmd__engine,list)
+                cmd="cicdctl__subcmd__engine__subcmd__list"
+                ;;
+            cicdctl__subcmd__engine,pin)
+                cmd="cicdctl__subcmd__engine__subcmd__pin"
+                ;;
+            cicdctl__subcmd__engine,show)
+                cmd="cicdctl__subcmd__engine__subcmd__show"
+                ;;
+            cicdctl__subcmd__engine,unpin)
+                cmd="cicdctl__subcmd__engine__subcmd__unpin"
+                ;;
+            cicdctl__subcmd__engine__subcmd__help,check)
+                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__check"
+                ;;
+            cicdctl__subcmd__engine__subcmd__help,help)
+                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__help"
+                ;;
+            cicdctl__subcmd__engine__subcmd__help,list)
+                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__list"
+                ;;
+            cicdctl__subcmd__engine__subcmd__help,pin)
+                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__pin"
+                ;;
+            cicdctl__subcmd__engine__subcmd__help,show)
+                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__show"
+                ;;
+            cicdctl__subcmd__engine__subcmd__help,unpin)
+                cmd="cicdctl__subcmd__engine__subcmd__help__subcmd__unpin"
+                ;;
             cicdctl__subcmd__finding,dismiss)
                 cmd="cicdctl__subcmd__finding__subcmd__dismiss"
                 ;;
@@ -181,6 +223,9 @@ _cicdctl() {
             cicdctl__subcmd__help,doctor)
                 cmd="cicdctl__subcmd__help__subcmd__doctor"
                 ;;
+            cicdctl__subcmd__help,engine)
+                cmd="cicdctl__subcmd__help__subcmd__engine"
+                ;;
             cicdctl__subcmd__help,finding)
                 cmd="cicdctl__subcmd__help__subcmd__finding"
                 ;;
@@ -216,6 +261,9 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__help,uninstall)
                 cmd="cicdctl__subcmd__help__subcmd__uninstall"
+                ;;
+            cicdctl__subcmd__help,upgrade)
+                cmd="cicdctl__subcmd__help__subcmd__upgrade"
                 ;;
             cicdctl__subcmd__help,workflow)
                 cmd="cicdctl__subcmd__help__subcmd__workflow"
@@ -253,6 +301,21 @@ _cicdctl() {
             cicdctl__subcmd__help__subcmd__agent,stop)
                 cmd="cicdctl__subcmd__help__subcmd__agent__subcmd__stop"
                 ;;
+            cicdctl__subcmd__help__subcmd__engine,check)
+                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__check"
+                ;;
+            cicdctl__subcmd__help__subcmd__engine,list)
+                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__list"
+                ;;
+            cicdctl__subcmd__help__subcmd__engine,pin)
+                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__pin"
+                ;;
+            cicdctl__subcmd__help__subcmd__engine,show)
+                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__show"
+                ;;
+            cicdctl__subcmd__help__subcmd__engine,unpin)
+                cmd="cicdctl__subcmd__help__subcmd__engine__subcmd__unpin"
+                ;;
             cicdctl__subcmd__help__subcmd__finding,dismiss)
                 cmd="cicdctl__subcmd__help__subcmd__finding__subcmd__dismiss"
                 ;;
@@ -285,6 +348,9 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__help__subcmd__run,job)
                 cmd="cicdctl__subcmd__help__subcmd__run__subcmd__job"
+                ;;
+            cicdctl__subcmd__help__subcmd__run,schema)
+                cmd="cicdctl__subcmd__help__subcmd__run__subcmd__schema"
                 ;;
             cicdctl__subcmd__help__subcmd__secret,list)
                 cmd="cicdctl__subcmd__help__subcmd__secret__subcmd__list"
@@ -352,6 +418,9 @@ _cicdctl() {
             cicdctl__subcmd__run,job)
                 cmd="cicdctl__subcmd__run__subcmd__job"
                 ;;
+            cicdctl__subcmd__run,schema)
+                cmd="cicdctl__subcmd__run__subcmd__schema"
+                ;;
             cicdctl__subcmd__run__subcmd__help,agent)
                 cmd="cicdctl__subcmd__run__subcmd__help__subcmd__agent"
                 ;;
@@ -363,6 +432,9 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__run__subcmd__help,job)
                 cmd="cicdctl__subcmd__run__subcmd__help__subcmd__job"
+                ;;
+            cicdctl__subcmd__run__subcmd__help,schema)
+                cmd="cicdctl__subcmd__run__subcmd__help__subcmd__schema"
                 ;;
             cicdctl__subcmd__secret,help)
                 cmd="cicdctl__subcmd__secret__subcmd__help"
@@ -437,7 +509,7 @@ _cicdctl() {
 
     case "${cmd}" in
         cicdctl)
-            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help"
+            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1077,8 +1149,262 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__doctor)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            opts="-y -q -v -h --fix --yes --dry-run --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine)
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help list show pin unpin check help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__check)
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help rules claude command"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__help)
+            opts="list show pin unpin check help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__help__subcmd__pin)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__help__subcmd__unpin)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__list)
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__pin)
+            opts="-y -q -v -h --yes --dry-run --json --quiet --verbose --color --config --user --help rules claude command"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__show)
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help rules claude command"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__engine__subcmd__unpin)
+            opts="-y -q -v -h --yes --dry-run --json --quiet --verbose --color --config --user --help rules claude command"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1399,7 +1725,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help)
-            opts="init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help"
+            opts="init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1622,6 +1948,90 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__help__subcmd__engine)
+            opts="list show pin unpin check"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__engine__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__engine__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__engine__subcmd__pin)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__engine__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__engine__subcmd__unpin)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__help__subcmd__finding)
             opts="list show dismiss restore"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1833,7 +2243,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__run)
-            opts="daemon agent job"
+            opts="daemon agent schema job"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1875,6 +2285,20 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__run__subcmd__job)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__run__subcmd__schema)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2029,6 +2453,20 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help__subcmd__uninstall)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__upgrade)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2463,7 +2901,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__run)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help daemon agent job help"
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help daemon agent schema job help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2545,7 +2983,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__run__subcmd__help)
-            opts="daemon agent job help"
+            opts="daemon agent schema job help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2614,6 +3052,20 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__run__subcmd__help__subcmd__schema)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__run__subcmd__job)
             opts="-q -v -h --dir --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2625,6 +3077,32 @@ _cicdctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__run__subcmd__schema)
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -2767,7 +3245,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__secret__subcmd__remove)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            opts="-q -v -h --dry-run --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2793,7 +3271,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__secret__subcmd__set)
-            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            opts="-q -v -h --plain --dry-run --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3065,6 +3543,44 @@ _cicdctl() {
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__upgrade)
+            opts="-y -q -v -h --from --sha256 --wait --yes --dry-run --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sha256)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -36,6 +36,7 @@ complete -c cicdctl -n "__fish_cicdctl_needs_command" -s h -l help -d 'Print hel
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -s V -l version -d 'Print version'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "init" -d 'Set up the runner for this user'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "apply" -d 'Make the units match the configuration'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "upgrade" -d 'Put another cicdctl in the place of the installed one, and take it back if it does not work'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "status" -d 'Show units, queue and last reviews on one screen'
@@ -45,6 +46,7 @@ complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "job" -d 'List, show
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "finding" -d 'List, dismiss and restore findings'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "engine" -d 'List, show, pin and check engines: the programs that read a change'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
@@ -81,6 +83,20 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -l json -d 'Print
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -l from -d 'The new program' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -l sha256 -d 'What its SHA-256 must be' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -l wait -d 'How long runner and agents may take to be ready' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand uninstall" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -472,10 +488,83 @@ always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l fix -d 'Mend what can be mended without a doubt: modes of secrets, and secrets that are in the environment'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s y -l yes -d 'Answer the question of `--fix` with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l dry-run -d 'Show what `--fix` would do and do nothing'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -f -a "list" -d 'List the engines that there are, who uses them, and whether they are pinned'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -f -a "show" -d 'Show what is known of an engine\'s program, and what its pin covers'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -f -a "pin" -d 'Pin the program of an engine as it is now: path, version and hash'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -f -a "unpin" -d 'Forget the pins of an engine: any program may be in its place again'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -f -a "check" -d 'Compare the pinned programs with what is there now'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and not __fish_seen_subcommand_from list show pin unpin check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from list" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from list" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from list" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from show" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from show" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from show" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from pin" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from pin" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from pin" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from pin" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from pin" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from pin" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from pin" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from pin" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from pin" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from unpin" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from unpin" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from unpin" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from unpin" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from unpin" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from unpin" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from unpin" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from unpin" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from unpin" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from check" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from check" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from check" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from check" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the engines that there are, who uses them, and whether they are pinned'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show what is known of an engine\'s program, and what its pin covers'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from help" -f -a "pin" -d 'Pin the program of an engine as it is now: path, version and hash'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from help" -f -a "unpin" -d 'Forget the pins of an engine: any program may be in its place again'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from help" -f -a "check" -d 'Compare the pinned programs with what is there now'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand engine; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand skill; and not __fish_seen_subcommand_from list show new check help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -566,7 +655,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_s
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -s h -l help -d 'Print help'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "list" -d 'List the names of the secrets that are stored'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "list" -d 'List the secrets that are stored, and how each is kept'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "remove" -d 'Remove a secret'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and not __fish_seen_subcommand_from set list remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
@@ -574,6 +663,8 @@ always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l plain -d 'Keep it as a plain file, also where it could be encrypted: for a home directory that several hosts share'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l dry-run -d 'Check the value and say where it would be kept'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Print more about what is done'
@@ -586,33 +677,35 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more about what is done'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l dry-run -d 'Say what would be removed'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the names of the secrets that are stored'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the secrets that are stored, and how each is kept'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Remove a secret'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -l user -d 'Act for another user (root only)' -r
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -l json -d 'Print data as JSON on stdout'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -s q -l quiet -d 'Print no progress and no hints'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -s v -l verbose -d 'Print more about what is done'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -s h -l help -d 'Print help'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -f -a "daemon" -d 'The runner of the user'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -f -a "agent" -d 'The runner of one project'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -f -a "job" -d 'The engine of one job, inside its cage'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent job help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "daemon" -d 'The runner of the user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "agent" -d 'The runner of one project'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "schema" -d 'Print this program\'s version and the schema of the store that it makes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "job" -d 'The engine of one job, inside its cage'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and not __fish_seen_subcommand_from daemon agent schema job help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from daemon" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -633,6 +726,15 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_sub
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from agent" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from schema" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from schema" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from schema" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from schema" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from schema" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from schema" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l dir -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -645,6 +747,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_sub
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from job" -s h -l help -d 'Print help'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "daemon" -d 'The runner of the user'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "agent" -d 'The runner of one project'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "schema" -d 'Print this program\'s version and the schema of the store that it makes'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "job" -d 'The engine of one job, inside its cage'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
@@ -656,23 +759,25 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l json -d 'Pr
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "init" -d 'Set up the runner for this user'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "review" -d 'Review a change'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "finding" -d 'List, dismiss and restore findings'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "run"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "generate"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply uninstall agent status logs review job finding cost doctor skill workflow secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "init" -d 'Set up the runner for this user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "upgrade" -d 'Put another cicdctl in the place of the installed one, and take it back if it does not work'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "review" -d 'Review a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "finding" -d 'List, dismiss and restore findings'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "engine" -d 'List, show, pin and check engines: the programs that read a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "run"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "generate"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor engine skill workflow secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "add" -d 'Add an agent for a project and start it'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "list" -d 'List the agents'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
@@ -692,14 +797,20 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_su
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "show" -d 'Show a finding and its history'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "dismiss" -d 'Dismiss findings: they are not shown again unless their lines change'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "restore" -d 'Take the dismissal of findings back'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from engine" -f -a "list" -d 'List the engines that there are, who uses them, and whether they are pinned'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from engine" -f -a "show" -d 'Show what is known of an engine\'s program, and what its pin covers'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from engine" -f -a "pin" -d 'Pin the program of an engine as it is now: path, version and hash'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from engine" -f -a "unpin" -d 'Forget the pins of an engine: any program may be in its place again'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from engine" -f -a "check" -d 'Compare the pinned programs with what is there now'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "list" -d 'List the skills that there are; those of `[review] skills` are marked'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "show" -d 'Print a skill'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "new" -d 'Begin a skill of your own'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "check" -d 'Check skills, and that the configured ones are there'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from workflow" -f -a "github" -d 'Print a workflow for GitHub Actions'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "set" -d 'Store a secret, read from the terminal or from standard input'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "list" -d 'List the names of the secrets that are stored'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "list" -d 'List the secrets that are stored, and how each is kept'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "remove" -d 'Remove a secret'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "daemon" -d 'The runner of the user'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "agent" -d 'The runner of one project'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "schema" -d 'Print this program\'s version and the schema of the store that it makes'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "job" -d 'The engine of one job, inside its cage'
