@@ -63,6 +63,6 @@ shows "the job waits" '^queued true$'
 shows "and nothing has failed" '^0$'
 alice 'systemd-run --user --quiet --unit=fake_github fake_github --port 8098 --root ~/github --token-file ~/token'
 as_root sh -c 'date -s "@$(($(date +%s) + 3600))"' >/dev/null
-check "with the forge there it is reviewed" wait_for 60 alice "test \"\$($shop)\" = 'reviewed true'"
+check "with the forge there it is reviewed" wait_for 180 alice "test \"\$($shop)\" = 'reviewed true'"
 
 summary
