@@ -9,9 +9,9 @@
 rounds=${KILLS:-10}
 
 sample_repo alice myapp >/dev/null
-# A manager that stays, with lingering off, and its bus, which is started by who first calls it.
+# A manager that stays, with lingering off, and what it makes once for all: its bus, the directory of transient units.
 as_root sh -c 'systemctl start "user@$(id -u alice).service"'
-alice 'busctl --user list >/dev/null'
+alice 'busctl --user list >/dev/null; systemd-run --user --quiet --wait true'
 # A directory of units that is somebody else's as well.
 alice 'mkdir -p ~/.config/systemd/user && printf "[Service]\nExecStart=true\n" >~/.config/systemd/user/own.service'
 
