@@ -48,6 +48,7 @@ pub fn replace(path: &Path, old: &str, text: &[u8], mode: u32) -> Result<()> {
 }
 
 /// What a file must be for another to take its place.
+#[derive(Clone, Copy)]
 enum Before<'a> {
     /// Any regular file, or none.
     Whatever,

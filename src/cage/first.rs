@@ -14,6 +14,7 @@ use seccompiler::{
     SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
+use super::TOLD_TO_STOP;
 use crate::error::Exit;
 
 /// Starts `program` with `arguments` and ends with it.
@@ -33,6 +34,7 @@ pub fn run_first(program: &Path, arguments: &[&OsStr], no_namespaces: bool) -> R
             Ok(Some((pid, status))) if pid == worker => {
                 return match (status.exit_status(), status.terminating_signal()) {
                     (Some(0), _) => Ok(Exit::Done),
+                    (Some(status), _) if status == i32::from(TOLD_TO_STOP.code()) => Ok(TOLD_TO_STOP),
                     (Some(_), _) => Ok(Exit::Failed),
                     (None, signal) => bail!("what runs in the cage was killed by signal {}", signal.unwrap_or(0)),
                 };

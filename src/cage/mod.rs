@@ -354,7 +354,7 @@ fn cause_of(state: &UnitState, limits: &JobConfig) -> String {
 }
 
 enum Watched {
-    Over(UnitState),
+    Over(Box<UnitState>),
     /// It takes more of the disk than it may, and still does.
     TooMuch(String),
     Wish(Wish),
@@ -382,7 +382,7 @@ async fn watch_unit(
             // As at a shutdown, where the bus ends together with the cage.
             Err(_) if group.as_deref().is_some_and(is_group_gone) => {
                 tail.read(progress);
-                return Ok(Watched::Over(UnitState { memory_peak: peak, ..UnitState::default() }));
+                return Ok(Watched::Over(Box::new(UnitState { memory_peak: peak, ..UnitState::default() })));
             }
             Err(error) if failing.get_or_insert_with(Instant::now).elapsed() > UNREACHABLE => return Err(error),
             // It goes on whether we look or not, and a bus daemon that was restarted is there again in a moment.
@@ -405,7 +405,7 @@ async fn watch_unit(
         if !is_at_work(&active) {
             tail.read(progress);
             let state = manager.state(unit).await?;
-            return Ok(Watched::Over(UnitState { memory_peak: state.memory_peak.max(peak), ..state }));
+            return Ok(Watched::Over(Box::new(UnitState { memory_peak: state.memory_peak.max(peak), ..state })));
         }
         if let Some(cause) = quota.passed().await {
             return Ok(Watched::TooMuch(cause));

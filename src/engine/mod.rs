@@ -280,7 +280,7 @@ fn clean_home(workplace: &Workplace, redactor: &Redactor) {
     match scrub(&workplace.engine_home, redactor) {
         Ok(0) => {}
         Ok(files) => {
-            tracing::warn!("took the key out of {} that the engine keeps", crate::quantity::count(files, "file"))
+            tracing::warn!("took the key out of {} that the engine keeps", crate::quantity::count(files, "file"));
         }
         Err(error) => tracing::warn!("could not look for the key in what the engine keeps: {error:#}"),
     }

@@ -157,7 +157,7 @@ pub fn exceed(program: &Path) -> Result<Exceeded> {
     let mut exceeded = Exceeded::default();
     if let Some(max) = number(&memory_max) {
         let status = Command::new(program)
-            .args(["run", "probe", "--hog", &(max * 3 >> 20).to_string()])
+            .args(["run", "probe", "--hog", &((max * 3) >> 20).to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .status()

@@ -57,6 +57,7 @@ impl Held {
 
 impl Shared {
     /// Notes what holds, and says so once.
+    #[expect(clippy::needless_pass_by_value, reason = "what holds is made for this")]
     pub(super) fn say_held(&self, hold: Option<Hold>) {
         let before = self.held.now();
         if !self.held.set(hold.clone()) {

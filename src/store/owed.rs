@@ -78,7 +78,7 @@ mod tests {
         let request = ReviewRequest { pr: Some(1), post: Some(true), ..Default::default() };
         let ask = Ask { agent: Some(shop.clone()), request, pull: Some("acme/shop#1".into()), ..Ask::default() };
         let job = store.accept(ask).await.unwrap().job;
-        assert_eq!(store.agents_with_work().await.unwrap(), [shop.clone()]);
+        assert_eq!(store.agents_with_work().await.unwrap(), std::slice::from_ref(&shop));
         for _ in 0..20 {
             // Who is to blame waits; here nobody does.
             let id = job.id.clone();

@@ -69,6 +69,7 @@ fn places() -> Places {
         state_dir: "/home/a/.local/state/cicd-toolkit".into(),
         cache_dir: "/home/a/.cache/cicd-toolkit".into(),
         environment: vec![("PATH".into(), "/usr/bin".into())],
+        secrets: Vec::new(),
     }
 }
 
@@ -412,6 +413,7 @@ fn secrets() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "precious").unwrap();
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let target = Target {
         name: "names of secrets",
         mixed: true,
@@ -424,7 +426,8 @@ fn secrets() {
     };
     run(&target, |case| {
         let name = String::from_utf8_lossy(case).into_owned();
-        let gone = command::secret::run(command::secret::Command::Remove { name: name.clone() }, &host).is_ok();
+        let remove = command::secret::Command::Remove { name: name.clone(), dry_run: false };
+        let gone = runtime.block_on(command::secret::run(remove, &host)).is_ok();
         let token = place.path("config/credentials/token");
         if gone {
             assert_eq!(name, "token");

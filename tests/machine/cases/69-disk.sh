@@ -113,7 +113,9 @@ alice 'git -C myapp checkout -q - && git -C myapp branch -qD big'
 
 #-- gc --------------------------------------------------------------------------------------------
 
+# An agent that is awake clears its own workspace.
 alice "
+    cicdctl agent stop myapp --quiet
     d=$state/agents/myapp; mkdir -p \$d/workspace/01ARZ3NDEKTSV4RRFFQ69G5FAV \$d/engine-home/claude/debug \$d/engine-home/claude/projects/-x
     head -c 300k /dev/zero >\$d/workspace/01ARZ3NDEKTSV4RRFFQ69G5FAV/x
     head -c 200k /dev/zero >\$d/engine-home/claude/debug/log; head -c 100k /dev/zero >\$d/engine-home/claude/projects/-x/new.jsonl
@@ -126,6 +128,7 @@ check "and touches nothing" alice "test -d $state/agents/myapp/workspace/01ARZ3N
 run alice 'cicdctl gc --yes --json'
 ended "gc" 0
 check "it is gone, and what is young stays" alice "! ls $state/agents/myapp/workspace | grep . || exit; test ! -e $state/agents/myapp/engine-home/claude/debug && test -e $state/agents/myapp/engine-home/claude/projects/-x/new.jsonl"
+alice 'cicdctl agent start myapp --quiet'
 check "its timer is on and its unit does the same" alice 'systemctl --user is-active -q cicd-gc.timer && systemctl --user is-enabled -q cicd-gc.timer && systemctl --user start cicd-gc.service'
 alice 'sed -i "s/^#gc = .*/gc = \"off\"/" ~/.config/cicd-toolkit/config.toml'
 check "off, it is gone without a trace" alice 'cicdctl apply --yes -q && ! find ~/.config/systemd ~/.local/share -name "*cicd-gc*" | grep .'
