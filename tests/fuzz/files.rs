@@ -290,7 +290,7 @@ fn units_that_are_there() {
         name: "unit files that are there",
         mixed: false,
         cases: 4000,
-        samples: vec![ours.clone().into(), "[Service]\nExecStart=/bin/true\n".into()],
+        samples: vec![ours.into(), "[Service]\nExecStart=/bin/true\n".into()],
         words: &["# cicdctl-digest: ", "\n\n", "[Service]\n", "0123456789abcdef0123456789abcdef"],
         giants: vec![long("# cicdctl-digest: ", "a", "\n\n"), many(300_000, |_| "# cicdctl-digest: x\n\n".into())],
     };
