@@ -151,6 +151,7 @@ mod tests {
         jobs[8].request.trigger = Trigger::Comment;
         jobs[7].head = None;
         jobs[7].pull = None;
+        jobs[1].attempts = 0;
         jobs[7].request.repo = Some("acme/shop".into());
         let said = text(&jobs);
         let expected = "\
