@@ -25,6 +25,7 @@ fn as_json_it_has_a_code_for_each_check() {
             ["config", "ok"],
             ["bus", "failure"],
             ["store", "ok"],
+            ["secrets", "ok"],
             ["engine", "ok"],
             ["skills", "ok"],
             ["forge", "ok"]
