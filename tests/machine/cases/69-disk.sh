@@ -58,12 +58,14 @@ check "reviews run" wait_for 10 alice 'cicdctl status --json | jq -e ".queue.run
 alice 'dd if=/dev/zero of=~/.local/state/full bs=64k 2>/dev/null; head -c 200k /dev/zero | dd of=~/.local/state/rest bs=512 2>/dev/null; test "$(df --output=avail ~/.local/state | tail -1)" -eq 0' || not_ok "the disk is full"
 alice '
     socket=$XDG_RUNTIME_DIR/cicd-runner.sock
-    for i in $(seq 60); do
+    # The store has some room in files that are there already.
+    : >~/codes
+    for round in $(seq 0 9); do for i in $(seq $((60 * round + 1)) $((60 * round + 60))); do
         curl -s --max-time 40 --unix-socket $socket -H "Content-Type: application/json" -o ~/answer.$i -w "%{http_code} %{content_type}\n" \
             -d "{\"agent\": \"myapp\", \"range\": \"HEAD~1..HEAD\", \"engine\": \"command\"}" http://localhost/review &
-    done >~/codes; wait' >/dev/null 2>&1
+    done >>~/codes; wait; ! grep -q ^507 ~/codes || break; done' >/dev/null 2>&1
 codes=$(alice 'cut -d" " -f1 ~/codes | sort | uniq -c | tr -s " \n" " "')
-check "each of 60 requests is accepted or refused with 507, and nothing else" alice '[ "$(grep -cE "^(202 application/json|507 application/problem.json)$" ~/codes)" = 60 ]'
+check "each request is accepted or refused with 507, and nothing else" alice '[ "$(wc -l <~/codes)" -ge 60 ] && ! grep -vE "^(202 application/json|507 application/problem.json)$" ~/codes'
 check "some are refused" alice 'grep -q ^507 ~/codes'
 check "the refusal says what helps" alice 'grep -l "\"status\":507" ~/answer.* | xargs cat | grep -q "nothing was accepted; make room (.cicdctl gc.)"'
 alice 'jq -r "select(.id != null).id" ~/answer.* >~/during 2>/dev/null'
@@ -72,7 +74,7 @@ check "runner and agent are alive and were never started anew" alice '
     systemctl --user show -P ActiveState -P NRestarts cicd-runner cicd-agent@myapp | sort | uniq -c | tee out
     systemctl --user is-active -q cicd-runner cicd-agent@myapp && [ "$(systemctl --user show -P NRestarts cicd-runner cicd-agent@myapp | grep -c ^0)" = 2 ]'
 alice 'rm ~/.local/state/full ~/.local/state/rest'
-check "when room is back all jobs end" wait_for 60 alice '
+check "when room is back all jobs end" wait_for 300 alice '
     cicdctl status --json | jq -e ".queue == {queued: 0, running: 0, oldest_queued_ms: null}"'
 counts=$(alice '
     sort -u ~/before ~/during >~/accepted
@@ -159,7 +161,7 @@ check "with room it comes to its end" alice 'cicdctl agent add other --path ~/ot
 
 #-- a damaged store -------------------------------------------------------------------------------
 
-alice "systemctl --user stop 'cicd-*' 2>/dev/null; cp $state/store.db ~/sound; dd if=/dev/urandom of=$state/store.db bs=4096 seek=1 count=20 conv=notrunc 2>/dev/null; sha256sum $state/store.db >~/sum; systemctl --user start cicd-runner.socket; systemctl --user start --no-block cicd-agent@myapp.service"
+alice "systemctl --user stop 'cicd-*' 2>/dev/null; python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute(\"PRAGMA wal_checkpoint(TRUNCATE)\")' $state/store.db; cp $state/store.db ~/sound; dd if=/dev/urandom of=$state/store.db bs=4096 seek=1 count=20 conv=notrunc 2>/dev/null; sha256sum $state/store.db >~/sum; systemctl --user start cicd-runner.socket; systemctl --user start --no-block cicd-agent@myapp.service"
 check "an agent with a damaged store ends with 78 and is not started again" wait_for 20 alice '
     systemctl --user show -P ActiveState -P ExecMainStatus -P NRestarts cicd-agent@myapp | tr "\n" " " | tee out; grep -q "^failed 0 78\|^failed 78 0\|^0 failed 78\|failed" out && grep -qw 78 out'
 run alice 'cicdctl status'
