@@ -50,8 +50,9 @@ check "a cage is up" wait_for 20 as_user alice pgrep -x sitter
 cage=$(alice 'systemctl --user list-units --plain --no-legend "cicd-job-*" | cut -d" " -f1')
 figure=$(figure "$cage")
 # 252 has no PrivatePIDs=, and unshare(1) needs two kinds of namespaces there.
-bound=4.8
-[ "$suite" != bookworm ] || bound=5.1
+# Its /tmp is its own without PrivateTmp=, which systemd-analyze does not see.
+bound=4.9
+[ "$suite" != bookworm ] || bound=5.3
 check "exposure of a cage ($cage) is $figure, at most $bound" at_most "$figure" "$bound"
 alice 'cicdctl job list --json | jq -r ".[0].id" | xargs cicdctl job cancel --quiet'
 
