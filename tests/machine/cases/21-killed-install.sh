@@ -152,6 +152,7 @@ printf '%s kills, %s commands that ended before their call, %s distinct states, 
     $kills $missed "$(sort -u /tmp/states | wc -l)" $faults
 [ $faults -eq 0 ] && [ $kills -ge 12 ] && [ $kills -gt $((missed * 8)) ]
 SCRIPT
+# shellcheck disable=SC2001 # each line
 sed 's/^/# /' <<<"$output"
 ended "killed at every place, the next one finishes and nothing is left: $(tail -n 1 <<<"$output")" 0
 

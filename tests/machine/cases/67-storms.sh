@@ -37,6 +37,7 @@ storm() {
     check "$what: and its socket answers" alice 'cicdctl job list >/dev/null && systemctl --user --quiet is-active cicd-runner.socket cicd-agent@myapp.socket'
 }
 
+# shellcheck disable=SC2088 # for the shell in the machine
 config='~/.config/cicd-toolkit/config.toml' db='~/.local/state/cicd-toolkit/store.db'
 storm "wrong configuration" $runner "sed -i 's/^#jobs = .*/jobs = 0/' $config" "sed -i 's/^jobs = .*/#jobs = 2/' $config" \
     'config\.toml:[0-9]+: `runner.jobs`: it must be 1 to 64'
@@ -80,7 +81,7 @@ db = sqlite3.connect(\"/home/alice/.local/state/cicd-toolkit/store.db\", timeout
 db.execute(\"UPDATE jobs SET not_before_ms = 1 WHERE not_before_ms IS NOT NULL\"); db.commit()"'
 configure <<<$'[engine.command]\nargv = ["/usr/local/bin/busy"]'
 before=$(alice "$state")
-for n in 1 2 3; do alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --engine command --no-wait -q' >/dev/null; done
+for _ in 1 2 3; do alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --engine command --no-wait -q' >/dev/null; done
 check "no quota: three jobs are put off" wait_for 20 alice 'cicdctl job list --json | jq -e "[.[] | select(.state == \"queued\" and .deferrals == 1 and .not_before_ms != null)] | length == 3"'
 alice "$pass"
 check "they are tried again and put off again" wait_for 20 alice 'cicdctl job list --json | jq -e "[.[] | select(.state == \"queued\" and .deferrals == 2)] | length == 3"'
@@ -105,7 +106,7 @@ if [ -n "${CICDCTL_TEST_CLAUDE:-}" ]; then
     }
     api '{"default": {"error": {"status": 429, "type": "rate_limit_error", "message": "Claude AI usage limit reached|'$(($(date +%s) + 25))'", "headers": {"x-should-retry": "false"}}}}'
     before=$(alice "$state")
-    for n in 1 2; do alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --engine claude --no-wait -q' >/dev/null; done
+    for _ in 1 2; do alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --engine claude --no-wait -q' >/dev/null; done
     check "claude, no quota: both jobs are put off until the time that the API names" wait_for 30 alice '
         cicdctl job list --json | jq -e "[.[] | select(.request.engine == \"claude\" and .state == \"queued\" and .deferrals >= 1 and .not_before_ms < (now + 40) * 1000)] | length == 2"'
     alice 'cicdctl job list' | sed 's/^/# /'
