@@ -123,7 +123,7 @@ for kind in $hogs; do
             run alice 'group=/sys/fs/cgroup/user.slice/user-$UID.slice/user@$UID.service/cicd.slice/cicd-agent@myapp.service
                 systemctl --user start cicd-agent@myapp.service
                 for kind in memory bomb; do
-                    systemd-run --user --quiet sh -c "echo \$\$ >$group/cgroup.procs && exec hog $kind" </dev/null
+                    systemd-run --user --quiet sh -c "echo 0 >$group/cgroup.procs && exec hog $kind" </dev/null
                     sleep 2; echo "-- $kind"; chaos latency other 25 1 ~/other
                     echo "tasks $(cat $group/pids.current) of $(cat $group/pids.max), $(grep oom_kill $group/memory.events | xargs)"
                     [ $kind = memory ] || systemctl --user restart cicd-agent@myapp.service

@@ -8,6 +8,7 @@
 #   CHAOS_SEED    for what is killed and when (default 1)
 #   CHAOS_PAUSE   seconds between two kills, at least and at most (default "0.1 0.9")
 #   CHAOS_CUTS    what happens between the parts that the kills are divided into (default: nothing; "reboot crash")
+#   CHAOS_FINISH  for so many seconds nothing may end before what is left counts as lost (default 240)
 #   CHAOS_KINDS   what is killed (default: everything; see inside.py)
 . "${BASH_SOURCE[0]%/*}/../machine/lib.sh"
 
