@@ -504,6 +504,7 @@ def finish(seconds):
           f"published {published}, lost {len(lost)}, doubled {doubled}")
     for line in wrong[:40]:
         print(f"wrong: {line}")
+    print("nothing is wrong" if not wrong else f"{len(wrong)} things are wrong")
     return not wrong
 
 
