@@ -1,87 +1,78 @@
-//! `cicdctl status`: one screen that says what is really going on, trouble first.
+//! What there is to show: units, queue, last reviews, money, disk, host.
 
 use anyhow::Result;
 use jiff::Zoned;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::agent::paused;
-use super::cause::cause;
-use super::confinement::{self, Hardening};
-use super::cost::{self, Today};
+use super::Args;
+use super::show::since;
 use crate::agent::AgentName;
+use crate::api::Job;
 use crate::api::client::Client;
-use crate::api::{Job, JobState};
-use crate::config::{Agent, Config, Size};
+use crate::command::agent::paused;
+use crate::command::cause::cause;
+use crate::command::confinement::{self, Hardening};
+use crate::command::cost::{self, Today};
+use crate::config::{Agent, Config};
 use crate::disk;
-use crate::error::{Exit, Fail};
+use crate::error::Fail;
 use crate::host::Host;
 use crate::journal;
 use crate::plain;
 use crate::probe::remedy;
 use crate::quantity;
-use crate::review::{self, Outcome};
+use crate::review;
 use crate::runner::Scope;
-use crate::store::{self, Pause, Store, Watch, WatchState, now_ms};
+use crate::store::{self, Pause, Store, Watch, WatchState};
 use crate::systemd::{self, Linger, Manager, UnitState, read_group};
-use crate::ui::{Ui, bold, dim, green, red, yellow};
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
-
-/// Show units, queue and last reviews on one screen
-///
-/// Memory, CPU and tasks stand against their limits; each limit is either enforced by the kernel or only declared.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Only this agent
-    name: Option<String>,
-}
 
 /// Everything that is shown, and what `--json` prints.
 #[derive(Debug, Serialize)]
-struct Status {
-    version: &'static str,
+pub(super) struct Status {
+    pub(super) version: &'static str,
     /// What could not be looked at, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<String>,
-    user: String,
+    pub(super) problems: Vec<String>,
+    pub(super) user: String,
     /// `init` was here.
     #[serde(skip)]
-    set_up: bool,
-    systemd: Option<String>,
-    runner: Unit,
-    agents: Vec<Unit>,
-    queue: Queue,
-    last: Vec<Job>,
+    pub(super) set_up: bool,
+    pub(super) systemd: Option<String>,
+    pub(super) runner: Unit,
+    pub(super) agents: Vec<Unit>,
+    pub(super) queue: Queue,
+    pub(super) last: Vec<Job>,
     /// Where something was spent today, and there are caps.
     #[serde(skip_serializing_if = "Option::is_none")]
-    money: Option<Today>,
-    disk: Disk,
+    pub(super) money: Option<Today>,
+    pub(super) disk: Disk,
     /// Where there are units to be confined.
     #[serde(skip_serializing_if = "Option::is_none")]
-    hardening: Option<Hardening>,
+    pub(super) hardening: Option<Hardening>,
     /// What puts limits in force that are declared only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    limits_remedy: Option<String>,
-    host: HostState,
+    pub(super) limits_remedy: Option<String>,
+    pub(super) host: HostState,
 }
 
 #[derive(Debug, Serialize)]
-struct Disk {
+pub(super) struct Disk {
     #[serde(skip)]
-    line: String,
+    pub(super) line: String,
     /// Why nothing begins.
     #[serde(skip_serializing_if = "Option::is_none")]
-    tight: Option<String>,
-    free: Option<u64>,
+    pub(super) tight: Option<String>,
+    pub(super) free: Option<u64>,
     /// As it was measured last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sizes: Option<disk::measure::Sizes>,
+    pub(super) sizes: Option<disk::measure::Sizes>,
 }
 
 impl Disk {
     fn now(host: &Host, config: &Config) -> Disk {
         Disk {
-            line: super::gc::line(host),
+            line: crate::command::gc::line(host),
             tight: disk::tight(&host.paths, config.disk.min_free),
             free: disk::room(&host.paths.state_dir).ok().map(|room| room.free),
             sizes: disk::measure::remembered(&host.paths),
@@ -90,23 +81,23 @@ impl Disk {
 }
 
 #[derive(Debug, Serialize)]
-struct Unit {
-    name: String,
+pub(super) struct Unit {
+    pub(super) name: String,
     /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `absent`, `foreground`,
     /// `paused`, `draining`.
-    word: &'static str,
-    service: UnitState,
-    socket: UnitState,
-    socket_path: String,
-    project: Option<String>,
-    watch: Option<Watching>,
+    pub(super) word: &'static str,
+    pub(super) service: UnitState,
+    pub(super) socket: UnitState,
+    pub(super) socket_path: String,
+    pub(super) project: Option<String>,
+    pub(super) watch: Option<Watching>,
     /// Why it begins no job.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pause: Option<Pause>,
+    pub(super) pause: Option<Pause>,
     /// Why it is not up, beyond what systemd says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<String>,
-    limits: Vec<LimitState>,
+    pub(super) cause: Option<String>,
+    pub(super) limits: Vec<LimitState>,
 }
 
 impl Unit {
@@ -124,11 +115,11 @@ impl Unit {
 /// What an agent watches, and how that goes.
 #[derive(Debug, Clone, Serialize)]
 pub struct Watching {
-    repo: String,
+    pub(super) repo: String,
     /// As it is configured, such as `1m`.
-    interval: String,
+    pub(super) interval: String,
     #[serde(flatten)]
-    state: WatchState,
+    pub(super) state: WatchState,
 }
 
 impl Watching {
@@ -159,41 +150,31 @@ pub async fn watch_of(host: &Host, agent: &Agent) -> Result<Option<Watching>> {
 
 /// A limit that was asked for, and what the kernel knows of it.
 #[derive(Debug, Clone, Serialize)]
-struct LimitState {
-    name: &'static str,
-    declared: u64,
+pub(super) struct LimitState {
+    pub(super) name: &'static str,
+    pub(super) declared: u64,
     /// `None` where it cannot be told, as nothing runs in the unit.
-    enforced: Option<bool>,
+    pub(super) enforced: Option<bool>,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Queue {
-    queued: u64,
-    running: u64,
-    oldest_queued_ms: Option<i64>,
+pub(super) struct Queue {
+    pub(super) queued: u64,
+    pub(super) running: u64,
+    pub(super) oldest_queued_ms: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
-struct HostState {
-    linger: bool,
-    bus: bool,
-    journal_readable: bool,
-    controllers: Vec<String>,
+pub(super) struct HostState {
+    pub(super) linger: bool,
+    pub(super) bus: bool,
+    pub(super) journal_readable: bool,
+    pub(super) controllers: Vec<String>,
     /// Why engines run as plain child processes, where they do.
-    uncaged: Option<String>,
+    pub(super) uncaged: Option<String>,
 }
 
-pub async fn run(args: Args, host: &Host) -> Result<Exit> {
-    let status = gather(&args, host).await?;
-    if host.ui.json {
-        host.ui.data_json(&status)?;
-    } else {
-        host.ui.data(&show(&status, &host.ui))?;
-    }
-    Ok(if status.problems.is_empty() { Exit::Done } else { Exit::Failed })
-}
-
-async fn gather(args: &Args, host: &Host) -> Result<Status> {
+pub(super) async fn gather(args: &Args, host: &Host) -> Result<Status> {
     let only: Option<AgentName> = args.name.as_ref().map(|name| name.parse().map_err(Fail::usage)).transpose()?;
     // What is wrong is what this command is asked about: it is told, and all else is shown.
     let mut problems = Vec::new();
@@ -420,235 +401,6 @@ fn limits(service: &UnitState, controllers: &[String]) -> Vec<LimitState> {
             Some(LimitState { name, declared, enforced })
         })
         .collect()
-}
-
-fn show(status: &Status, ui: &Ui) -> String {
-    let mut out = String::new();
-    let trouble = trouble(status);
-    for line in &trouble {
-        out.push_str(&format!("{} {line}\n", ui.paint("!", red().bold())));
-    }
-    if !trouble.is_empty() {
-        out.push('\n');
-    }
-    let width = status.agents.iter().map(|agent| agent.name.len()).max().unwrap_or(0).max(9);
-    out.push_str(&line(&status.runner, width, ui));
-    for agent in &status.agents {
-        out.push_str(&line(agent, width, ui));
-    }
-    let mut row =
-        |key: &str, text: String| out.push_str(&format!("{} {text}\n", ui.paint(&format!("{key:width$}"), bold())));
-    let queue = &status.queue;
-    let age = queue
-        .oldest_queued_ms
-        .map_or(String::new(), |ms| format!(", the oldest for {}", quantity::duration(since(ms))));
-    row("queue", format!("{} running, {} queued{age}", queue.running, queue.queued));
-    if let Some(money) = &status.money {
-        row("money", money.line());
-    }
-    row("disk", status.disk.line.clone());
-    row("limits", limits_text(status));
-    if let Some(hardening) = &status.hardening {
-        row("hardening", hardening.line());
-    }
-    let on = |yes: bool, good: &'static str, bad: &'static str| if yes { good } else { bad };
-    row(
-        "host",
-        format!(
-            "{}, {}, {}, systemd {}",
-            on(status.host.linger, "lingering (runs without a login)", "NOT lingering (ends at logout)"),
-            on(status.host.bus, "bus", "no bus daemon"),
-            on(status.host.journal_readable, "journal", "journal unreadable (own log file)"),
-            status.systemd.as_deref().and_then(|text| text.split_whitespace().next()).unwrap_or("?"),
-        ),
-    );
-    if !status.last.is_empty() {
-        out.push_str(&format!("\n{}\n", ui.paint("last reviews", bold())));
-        for job in &status.last {
-            out.push_str(&format!("  {}\n", job_line(job, ui)));
-        }
-    }
-    out
-}
-
-/// What needs somebody's attention, each with its remedy.
-fn trouble(status: &Status) -> Vec<String> {
-    let mut lines: Vec<String> = status.problems.iter().map(|problem| plain::one_line(problem, 1000)).collect();
-    if status.runner.word == "absent" {
-        lines.push("cicdctl is not set up for this user; `cicdctl init` does it".into());
-        return lines;
-    }
-    if let Some(why) = &status.host.uncaged {
-        lines.push(format!("engines are not caged, and nothing restarts the runner: {why}"));
-        return lines;
-    }
-    lines.extend(status.disk.tight.iter().map(|why| format!("{why}; {}", disk::REMEDY)));
-    lines.extend(status.money.iter().flat_map(|money| money.trouble(&TimeZone::system())));
-    for unit in std::iter::once(&status.runner).chain(&status.agents) {
-        // An agent may be called `runner`, too. A start by `systemctl` would not clear the start limit of a service
-        // that failed.
-        let is_runner = std::ptr::eq(unit, &status.runner);
-        let ambiguous = is_runner && status.agents.iter().any(|agent| agent.name == unit.name);
-        let start = format!("cicdctl agent start {}", unit.name);
-        let (restart, start) = match (is_runner, ambiguous) {
-            (false, _) => (start.clone(), start),
-            (true, false) => ("cicdctl init".to_owned(), start),
-            (true, true) => ("cicdctl init".to_owned(), "cicdctl init".to_owned()),
-        };
-        match unit.word {
-            // It says what it waits for.
-            "starting" if let Some(text) = &unit.service.status_text => {
-                lines.push(format!("{} is starting: {}", unit.name, plain::visible(text)));
-            }
-            "absent" => lines.push(format!("{} has no unit; `cicdctl init` and `cicdctl apply` write it", unit.name)),
-            "failed" | "crash-loop" => {
-                let mut cause = if unit.service.is_failed() || unit.word == "crash-loop" {
-                    unit.service.failure()
-                } else {
-                    unit.socket.failure()
-                };
-                if let Some(more) = &unit.cause {
-                    cause = format!("{cause}: {more}");
-                }
-                lines.push(format!(
-                    "{} {}: {cause}; see `cicdctl logs {}`, then `{start}`",
-                    unit.name,
-                    unit.word.to_uppercase(),
-                    unit.name
-                ));
-            }
-            "ready" | "working" if status.set_up && unit.socket.load == "not-found" => {
-                lines.push(format!("{} has lost its socket; `{restart}` writes it", unit.name));
-            }
-            "stopped" => lines.push(format!("{} is stopped and its socket does not listen; `{start}`", unit.name)),
-            "asleep" if unit.watch.is_some() => {
-                lines.push(format!("{} is to watch and does not run; `{start}`", unit.name));
-            }
-            _ => {}
-        }
-        if let Some((watch, trouble)) = unit.watch.as_ref().and_then(|watch| Some((watch, watch.state.trouble()?))) {
-            lines.push(format!("{} cannot watch {}: {trouble}", unit.name, watch.repo));
-        }
-    }
-    if !status.host.linger {
-        lines.push(format!(
-            "nothing runs after logout: `loginctl enable-linger {}` (root) or `cicdctl init`",
-            status.user
-        ));
-    }
-    lines
-}
-
-fn line(unit: &Unit, width: usize, ui: &Ui) -> String {
-    let style = match unit.word {
-        "ready" | "working" | "asleep" | "foreground" => green(),
-        "failed" | "crash-loop" | "absent" => red(),
-        _ => yellow(),
-    };
-    let state = &unit.service;
-    let mut parts = Vec::new();
-    if state.is_active() {
-        if let Some(since_usec) = state.since_usec {
-            parts.push(format!(
-                "for {}",
-                quantity::duration(since(i64::try_from(since_usec / 1000).unwrap_or(i64::MAX)))
-            ));
-        }
-        if let Some(memory) = state.memory {
-            parts.push(format!(
-                "memory {}{}",
-                Size(memory >> 20 << 20),
-                state.memory_max.map_or(String::new(), |max| format!("/{}", Size(max)))
-            ));
-        }
-        if let Some(nsec) = state.cpu_nsec {
-            let quota = state.cpu_quota_usec.map_or(String::new(), |usec| format!(" of {}%", usec / 10_000));
-            parts.push(format!("cpu {}{quota}", quantity::duration(nsec / 1_000_000)));
-        }
-        if let (Some(tasks), Some(max)) = (state.tasks, state.tasks_max) {
-            parts.push(format!("tasks {tasks}/{max}"));
-        }
-        if let Some(restarts) = state.restarts.filter(|restarts| *restarts > 0) {
-            parts.push(quantity::count(restarts as usize, "restart"));
-        }
-    } else if unit.socket.is_active() && matches!(unit.word, "asleep" | "paused" | "draining") {
-        parts.push("its socket wakes it".into());
-    }
-    let mut text = format!(
-        "{} {}  {}\n",
-        ui.paint(&format!("{:width$}", unit.name), bold()),
-        ui.paint(&format!("{:10}", unit.word), style),
-        parts.join("  ")
-    );
-    if let Some(project) = &unit.project {
-        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&format!("           {project}"), dim())));
-    }
-    if let Some(pause) = &unit.pause {
-        let words = format!("           {}", plain::visible(&pause.in_words()));
-        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&words, yellow())));
-    }
-    if let Some(watch) = &unit.watch {
-        let words = format!("           watches {}", watch.in_words());
-        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&words, dim())));
-    }
-    text
-}
-
-fn limits_text(status: &Status) -> String {
-    let all: Vec<&LimitState> =
-        std::iter::once(&status.runner).chain(&status.agents).flat_map(|unit| &unit.limits).collect();
-    let mut words = Vec::new();
-    for name in ["memory", "cpu", "tasks"] {
-        let mut of_name = all.iter().filter(|limit| limit.name == name).peekable();
-        if of_name.peek().is_none() {
-            continue;
-        }
-        // One that is not in force is what people need to know.
-        let states: Vec<Option<bool>> = of_name.map(|limit| limit.enforced).collect();
-        let word = if states.contains(&Some(false)) {
-            "declared only"
-        } else if states.contains(&Some(true)) {
-            "enforced"
-        } else {
-            "enforced when it runs"
-        };
-        words.push(format!("{name} {word}"));
-    }
-    let mut text = words.join(", ");
-    if let Some(remedy) = &status.limits_remedy {
-        text.push_str(&format!("; {remedy}"));
-    }
-    if text.is_empty() { "none".into() } else { text }
-}
-
-/// A job on one line.
-pub fn job_line(job: &Job, ui: &Ui) -> String {
-    let (word, style) = match (job.state, job.outcome) {
-        (JobState::Ended, Some(Outcome::Reviewed)) => ("reviewed", green()),
-        (JobState::Ended, Some(outcome @ (Outcome::Failed | Outcome::Partial))) => (outcome.as_str(), red()),
-        (JobState::Ended, Some(outcome)) => (outcome.as_str(), yellow()),
-        (state, _) => (state.as_str(), yellow()),
-    };
-    let owner = job.agent.as_ref().map_or("runner", AgentName::as_str);
-    let when = quantity::duration(since(job.ended_ms.unwrap_or(job.created_ms)));
-    let reason =
-        job.reason.as_ref().map_or(String::new(), |reason| format!(": {}", reason.lines().next().unwrap_or_default()));
-    let is_again = job.attempts > 0 && job.deferrals == 0;
-    let least = if is_again { 0 } else { 60_000 };
-    let waits = job.not_before_ms.filter(|until| job.state == JobState::Queued && *until > now_ms() + least);
-    let waits = match (&job.waits_because, waits) {
-        (Some(why), _) => format!(" ({why})"),
-        (None, Some(until)) if is_again => format!(" (next try at {})", quantity::time(until)),
-        (None, Some(until)) => format!(" (not before {})", quantity::time(until)),
-        (None, None) => String::new(),
-    };
-    let shown = plain::visible(&format!("{}{waits}{reason}", job.request.subject()));
-    let shown = plain::cut(&shown, ui.width().saturating_sub(60).max(40));
-    format!("{} {} {owner:12} {when:>11} ago  {shown}", &job.id, ui.paint(&format!("{word:10}"), style))
-}
-
-fn since(ms: i64) -> u64 {
-    u64::try_from(now_ms() - ms).unwrap_or(0)
 }
 
 #[cfg(test)]
