@@ -12,16 +12,18 @@
 //!   remembered of earlier findings.
 //! - [`forge`]: pull requests at GitHub: what is read of them, and how a review gets there.
 //! - [`cage`]: the transient unit (or child process) in which an [`engine`] works.
-//! - [`probe`]: what limits and hardening of a unit are worth, tried from inside.
+//! - [`probe`]: what limits and hardening of a unit are worth, tried from inside; [`cgroup`] is where limits are read.
 //! - [`skill`]: what an engine is told to look for. Pure; [`host`] reads the files.
 //! - [`disk`]: room on the disk, what of it is ours, and what is given back (`cicdctl gc`, its timer, a full disk).
 //! - [`secret`]: keys and tokens: where they are kept, how they get to who needs them, and how they stay out of texts.
 //! - [`money`]: amounts, caps, and what an engine may be given.
+//! - [`task`] keeps long work off the thread that answers.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
 pub mod agent;
 pub mod api;
 pub mod cage;
+pub mod cgroup;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -49,6 +51,7 @@ pub mod secret;
 pub mod skill;
 pub mod store;
 pub mod systemd;
+pub mod task;
 pub mod timer;
 pub mod ui;
 pub mod unit;

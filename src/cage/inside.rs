@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::{API_KEY, Input, Output, TOLD_TO_STOP, refused};
+use crate::cgroup;
 use crate::engine::{self, EngineError, Progress, Workplace};
 use crate::error::Fail;
 use crate::{files, secret};
@@ -57,7 +58,7 @@ pub async fn run_inside(dir: &Path, credentials: Option<&Path>, api_key_given: O
     if result.is_err() && tokio::time::timeout(Duration::from_millis(200), term.recv()).await.is_ok() {
         bail!(told_to_stop());
     }
-    let group = own_group();
+    let group = cgroup::own().filter(|group| group.contains("/cicd-job-"));
     let result = match (result, group.as_deref().and_then(refused::tasks)) {
         (Ok(mut report), Some(refused)) => {
             report.notes.push(refused);
@@ -68,11 +69,4 @@ pub async fn run_inside(dir: &Path, credentials: Option<&Path>, api_key_given: O
     };
     let output = Output { result, peak_memory: group.as_deref().and_then(super::memory_peak) };
     files::write(&dir.join("out/result.json"), &serde_json::to_vec(&output)?, 0o600)
-}
-
-/// The control group that this process is in, where it is a cage's.
-fn own_group() -> Option<String> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    own.contains("/cicd-job-").then(|| own.to_owned())
 }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use zbus::wire::Variant;
 
+use crate::cgroup;
 use crate::config::JobConfig;
 use crate::engine::{Bundle, EngineError, EngineReport, EngineSpec, Progress};
 use crate::error::Exit;
@@ -380,7 +381,7 @@ async fn watch_unit(
         let (active, now) = match manager.pulse(unit).await {
             Ok(found) => found,
             // As at a shutdown, where the bus ends together with the cage.
-            Err(_) if group.as_deref().is_some_and(is_group_gone) => {
+            Err(_) if group.as_deref().is_some_and(cgroup::is_gone) => {
                 tail.read(progress);
                 return Ok(Watched::Over(Box::new(UnitState { memory_peak: peak, ..UnitState::default() })));
             }
@@ -427,24 +428,8 @@ async fn not_to_go_on(wish: &mut watch::Receiver<Wish>) -> Wish {
     }
 }
 
-/// Where control groups may be: of version 2, and beside version 1.
-const GROUPS: [&str; 3] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"];
-
-/// Whether a group that was there is there no longer; false where that cannot be told.
-fn is_group_gone(control_group: &str) -> bool {
-    let top = control_group.split('/').find(|name| !name.is_empty()).unwrap_or_default();
-    GROUPS
-        .into_iter()
-        .find(|root| !top.is_empty() && Path::new(root).join(top).is_dir())
-        .is_some_and(|root| !Path::new(&format!("{root}{control_group}")).is_dir())
-}
-
 fn memory_peak(control_group: &str) -> Option<u64> {
-    read_group(control_group, "memory.peak")?.trim().parse().ok()
-}
-
-fn read_group(control_group: &str, file: &str) -> Option<String> {
-    GROUPS.into_iter().find_map(|root| std::fs::read_to_string(format!("{root}{control_group}/{file}")).ok())
+    cgroup::read(control_group, "memory.peak")?.trim().parse().ok()
 }
 
 async fn as_child(

@@ -1,11 +1,11 @@
 //! What the limit of tasks has refused to an engine. The kernel only says "try again" to a program that wants one process
 //! more, and such a program may do anything then: its review is to say what was behind it.
 
-use super::read_group;
+use crate::cgroup;
 
 /// In words for the receipt, of the control group at this path; `None` where nothing was refused.
 pub fn tasks(control_group: &str) -> Option<String> {
-    said(&read_group(control_group, "pids.events")?, &read_group(control_group, "pids.max")?)
+    said(&cgroup::read(control_group, "pids.events")?, &cgroup::read(control_group, "pids.max")?)
 }
 
 fn said(events: &str, limit: &str) -> Option<String> {

@@ -18,6 +18,7 @@ use crate::git::mirrors;
 use crate::host::Paths;
 use crate::review::jobdir;
 use crate::store::{COPYING, Store, backups, now_ms};
+use crate::task::off_the_loop;
 
 /// What a kind of things has given back, or would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -270,11 +271,6 @@ impl Collector<'_> {
         })
         .await?
     }
-}
-
-/// In a thread of its own: a runner does this, too, and has to answer meanwhile.
-async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.context("a step of the collection panicked")
 }
 
 #[cfg(test)]

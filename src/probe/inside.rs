@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use rustix::io::Errno;
 
 use super::{Answer, Attempt, Control, Exceeded, Got, Request, What};
+use crate::cgroup;
 
 /// Tries all of `request` and what needs no telling.
 pub fn attempt(request: &Request) -> Answer {
@@ -66,7 +67,7 @@ pub fn attempt(request: &Request) -> Answer {
     let mounted = mount("none", "/mnt", "tmpfs", MountFlags::empty(), None).map(|()| "mounted".to_owned());
     note(What::Mount, "/mnt", outcome(mounted.map_err(Into::into)));
     let control = control();
-    if let Some(group) = own_group() {
+    if let Some(group) = cgroup::own().and_then(|group| cgroup::dir(&group)) {
         // In every group, whatever the controllers; and what is written is what is there.
         let file = group.join("cgroup.max.depth");
         let written = OpenOptions::new().write(true).open(&file).and_then(|mut file| file.write_all(b"max\n"));
@@ -136,17 +137,8 @@ fn set_uid() -> Result<String, Errno> {
     Ok("made".into())
 }
 
-fn own_group() -> Option<PathBuf> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
-        .into_iter()
-        .map(|root| PathBuf::from(format!("{root}{own}")))
-        .find(|group| group.join("cgroup.procs").exists())
-}
-
 fn control() -> Control {
-    let read = |name: &str| Some(fs::read_to_string(own_group()?.join(name)).ok()?.trim().to_owned());
+    let read = |name: &str| Some(cgroup::read(&cgroup::own()?, name)?.trim().to_owned());
     Control { memory_max: read("memory.max"), cpu_max: read("cpu.max"), pids_max: read("pids.max") }
 }
 
@@ -206,7 +198,7 @@ fn too_many_tasks(max: u64) -> bool {
 
 /// How often this unit was held back as it had used its share of the CPU.
 fn throttled() -> u64 {
-    let text = own_group().and_then(|group| fs::read_to_string(group.join("cpu.stat")).ok()).unwrap_or_default();
+    let text = cgroup::own().and_then(|group| cgroup::read(&group, "cpu.stat")).unwrap_or_default();
     text.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.parse().ok()).unwrap_or(0)
 }
 

@@ -15,6 +15,7 @@ use super::{Run, Stopped, jobdir};
 use crate::engine::{Bundle, EngineSpec};
 use crate::files;
 use crate::store::now_ms;
+use crate::task::off_the_loop;
 
 /// The note's name in the job's directory; what is in that directory the engine can read and not write.
 const NOTE: &str = "cage.json";
@@ -61,7 +62,7 @@ impl Run<'_> {
         if self.left.take().is_some() {
             self.setting.cage.end(&self.review.job).await;
             let dir = self.dir.clone();
-            super::off_the_loop(move || jobdir::clear(&dir)).await??;
+            off_the_loop(move || jobdir::clear(&dir)).await??;
         }
         Ok(())
     }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use tokio::task::spawn_blocking;
 
 use super::paths::PathRules;
 use super::policy::Policy;
@@ -14,6 +13,7 @@ use crate::engine::pin::{self, Pins, Standing, Wanted};
 use crate::engine::{ClaudeSpec, CommandSpec, EngineError, EngineSpec, ErrorKind, Unseen};
 use crate::error::Fail;
 use crate::store;
+use crate::task::off_the_loop;
 
 /// What an engine is to read: the rules cost nothing and look at lock files and vendored code, too.
 pub(super) fn reading(policy: &Policy, spec: &EngineSpec) -> Result<(plan::Budget, plan::Exclusions)> {
@@ -128,7 +128,7 @@ impl Seal {
 /// In a thread of its own: a program may be of hundreds of megabytes.
 async fn standing(wanted: Wanted, pins: &Pins) -> Result<Standing> {
     let pins = pins.clone();
-    spawn_blocking(move || pins.standing(&wanted)).await.context("looking at the engine panicked")?
+    off_the_loop(move || pins.standing(&wanted)).await?
 }
 
 pub(super) fn name_of(spec: &EngineSpec) -> EngineName {

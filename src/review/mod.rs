@@ -25,7 +25,7 @@ mod types;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -42,6 +42,7 @@ use crate::plain::short;
 use crate::secret::{Kept, Vault};
 use crate::skill::Catalog;
 use crate::store::{Earlier, Store, now_ms};
+use crate::task::off_the_loop;
 use crate::{disk, files, quantity};
 
 pub use jobdir::{discard, engines, engines_left, make_room, remove, sweep, sweep_cages};
@@ -565,11 +566,6 @@ fn terms(policy: &Policy, spec: &EngineSpec, skills: &Skills) -> Result<String> 
 async fn remove_tree(dir: &Path) -> Result<()> {
     let dir = dir.to_owned();
     off_the_loop(move || files::remove_tree(&dir)).await?
-}
-
-/// Long work in a thread of its own: all else of this process, its watchdog too, goes on meanwhile.
-async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.context("a step of the review panicked")
 }
 
 /// What was planned to be seen was not.

@@ -79,7 +79,7 @@ fn properties(limits: &Limits) -> Vec<(&'static str, Variant<'static>)> {
 
 /// Whether the unit's control group has these limits, by name; a limit whose file is not there is not in force.
 pub fn in_force(control_group: &str, limits: &Limits) -> Vec<(&'static str, bool)> {
-    let read = |file: &str| super::read_group(control_group, file).unwrap_or_default();
+    let read = |file: &str| crate::cgroup::read(control_group, file).unwrap_or_default();
     let number = |text: &str| text.trim().parse::<u64>().ok();
     let page = |bytes: u64| bytes >> 12;
     let Limits { cpu, cpu_weight, memory, swap, tasks, open_files: _ } = limits;

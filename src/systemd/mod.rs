@@ -368,13 +368,6 @@ async fn next_over(removed: &mut JobRemovedStream) -> Result<Over> {
     Ok((args.job, args.result))
 }
 
-/// What a file of a control group says.
-pub fn read_group(group: &str, file: &str) -> Option<String> {
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
-        .into_iter()
-        .find_map(|root| std::fs::read_to_string(format!("{root}{group}/{file}")).ok())
-}
-
 fn is_no_such_unit(error: &zbus::Error) -> bool {
     error.to_string().contains("NoSuchUnit")
 }

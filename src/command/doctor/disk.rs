@@ -1,7 +1,5 @@
 //! `disk`: room for what reviews write. `gc`: whether what is old is given back by itself.
 
-use std::path::Path;
-
 use super::{Check, failure, ok, warning};
 use crate::config::Config;
 use crate::disk::{self, measure};
@@ -21,7 +19,7 @@ pub(super) fn check(host: &Host, config: &Config) -> Check {
     }
     let rooms = [state_dir, &host.paths.cache_dir].map(|dir| disk::room(dir));
     if let Some(Err(error)) = rooms.iter().find(|room| room.is_err()) {
-        let found = format!("could not look at {}: {error}", nearest(state_dir).display());
+        let found = format!("could not look at {}: {error}", state_dir.display());
         return warning("disk", found, "check that the file system is mounted");
     }
     let free = rooms.iter().flatten().map(|room| room.free).min().unwrap_or(0);
@@ -39,10 +37,6 @@ pub(super) fn check(host: &Host, config: &Config) -> Check {
         return warning("disk", found, "make room, or set a smaller `[job] disk`");
     }
     ok("disk", text)
-}
-
-fn nearest(dir: &Path) -> &Path {
-    dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"))
 }
 
 pub(super) async fn gc(host: &Host, manager: &Manager, config: &Config) -> Check {

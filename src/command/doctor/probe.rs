@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::{Check, failure, ok, warning};
+use crate::cgroup;
 use crate::config::{Config, Level};
 use crate::host::Host;
 use crate::plain;
@@ -206,8 +207,7 @@ async fn limits(
 
 async fn controllers(manager: &Manager) -> Vec<String> {
     let group = manager.control_group().await.unwrap_or_default();
-    let read = |root: &str| std::fs::read_to_string(format!("{root}{group}/cgroup.controllers")).ok();
-    let text = read("/sys/fs/cgroup").or_else(|| read("/sys/fs/cgroup/unified")).unwrap_or_default();
+    let text = cgroup::read(&group, "cgroup.controllers").unwrap_or_default();
     text.split_whitespace().map(str::to_owned).collect()
 }
 

@@ -9,6 +9,7 @@ use super::show::since;
 use crate::agent::AgentName;
 use crate::api::Job;
 use crate::api::client::Client;
+use crate::cgroup;
 use crate::command::agent::paused;
 use crate::command::cause::cause;
 use crate::command::confinement::{self, Hardening};
@@ -24,7 +25,7 @@ use crate::quantity;
 use crate::review;
 use crate::runner::Scope;
 use crate::store::{self, Pause, Store, Watch, WatchState};
-use crate::systemd::{self, Linger, Manager, UnitState, read_group};
+use crate::systemd::{self, Linger, Manager, UnitState};
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 
 /// Everything that is shown, and what `--json` prints.
@@ -373,7 +374,7 @@ fn is_working(text: &str) -> bool {
 /// Controllers that the user manager may pass on to its units.
 async fn controllers(manager: &Manager) -> Vec<String> {
     let Ok(group) = manager.control_group().await else { return Vec::new() };
-    read_group(&group, "cgroup.controllers")
+    cgroup::read(&group, "cgroup.controllers")
         .map(|text| text.split_whitespace().map(str::to_owned).collect())
         .unwrap_or_default()
 }
@@ -382,7 +383,7 @@ async fn controllers(manager: &Manager) -> Vec<String> {
 fn limits(service: &UnitState, controllers: &[String]) -> Vec<LimitState> {
     let group = service.control_group.as_deref();
     let first_number =
-        |file: &str| -> Option<u64> { read_group(group?, file)?.split_whitespace().next()?.parse().ok() };
+        |file: &str| -> Option<u64> { cgroup::read(group?, file)?.split_whitespace().next()?.parse().ok() };
     let declared = [
         ("memory", "memory", service.memory_max, "memory.max"),
         ("cpu", "cpu", service.cpu_quota_usec, "cpu.max"),
