@@ -2,21 +2,15 @@
 
 use anyhow::{Result, bail};
 
+use super::Names;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::runner::Scope;
 use crate::store::Store;
 use crate::systemd::Verb;
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Names of agents, or globs such as `web-*`; `runner` is the runner itself
-    #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
-}
-
-pub async fn run(verb: Verb, args: &Args, host: &Host) -> Result<Exit> {
-    let scopes = super::scopes(host, &args.names)?;
+pub async fn run(verb: Verb, names: &Names, host: &Host) -> Result<Exit> {
+    let scopes = names.scopes(host)?;
     if verb != Verb::Stop {
         // It would end at once, and its unit say no more than that. An agent goes on with its own file wrong.
         host.config()?;

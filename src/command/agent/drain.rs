@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use super::Names;
 use crate::config::Span;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
@@ -22,9 +23,8 @@ const LOOK: Duration = Duration::from_millis(300);
 /// `stop` gives what runs the time of `[runner] stop_timeout`, this waits for as long as it takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Names of agents, or globs such as `web-*`; `runner` is the runner itself
-    #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
+    #[command(flatten)]
+    names: Names,
     /// Why, for whoever wonders
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
-    let scopes = super::scopes(host, &args.names)?;
+    let scopes = args.names.scopes(host)?;
     let store = super::store(host)?;
     let manager = host.manager().await?;
     for scope in &scopes {

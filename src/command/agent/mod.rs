@@ -12,7 +12,6 @@ mod show;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
-use crate::agent::AgentName;
 use crate::config::{Agent, Config};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
@@ -28,16 +27,16 @@ pub enum Command {
     List(list::Args),
     Show(show::Args),
     /// Start agents and their sockets, those that failed too often, too
-    Start(change::Args),
+    Start(Names),
     /// Stop agents and their sockets; running reviews are waited for
-    Stop(change::Args),
+    Stop(Names),
     /// Restart agents; running reviews are waited for
-    Restart(change::Args),
+    Restart(Names),
     Set(set::Args),
     Drain(drain::Args),
     Pause(pause::Args),
     /// Take a pause or a drain back
-    Resume(pause::ResumeArgs),
+    Resume(Names),
     Remove(remove::Args),
 }
 
@@ -63,7 +62,7 @@ pub async fn run(command: Command, host: &Host) -> Result<Exit> {
         Command::Set(args) => set::run(args, host).await,
         Command::Drain(args) => drain::run(args, host).await,
         Command::Pause(args) => pause::run(args, host).await,
-        Command::Resume(args) => pause::resume(args, host).await,
+        Command::Resume(args) => pause::resume(&args, host).await,
         Command::Remove(args) => remove::run(args, host).await,
     }
 }
@@ -71,40 +70,54 @@ pub async fn run(command: Command, host: &Host) -> Result<Exit> {
 /// The word for the runner among names of agents, unless an agent is called so.
 const RUNNER: &str = "runner";
 
-/// The agents that names and globs mean, and the runner where it is named. Their files may say what they like: who is to
-/// be stopped need not be well configured.
-fn scopes(host: &Host, names: &[String]) -> Result<Vec<Scope>> {
-    let all: Vec<AgentName> = host.agent_names()?.into_iter().filter_map(Result::ok).collect();
-    let mut scopes: Vec<Scope> = Vec::new();
+/// Whom a command is about.
+#[derive(Debug, clap::Args)]
+pub struct Names {
+    /// Names of agents, or globs such as `web-*`; `runner` is the runner itself
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+impl Names {
+    /// The agents that are meant, and the runner where it is named. Their files may say what they like: who is to be
+    /// stopped need not be well configured.
+    fn scopes(&self, host: &Host) -> Result<Vec<Scope>> {
+        let all = host.agent_names()?.into_iter().filter_map(Result::ok).map(Scope::Agent).collect::<Vec<_>>();
+        let mut scopes = select(&all, &self.names, Scope::name, |name| match name {
+            RUNNER => Ok(Scope::Runner),
+            // Says which there are.
+            _ => Ok(Scope::Agent(host.known_agent(&name.parse().map_err(Fail::usage)?, &host.config()?)?.name)),
+        })?;
+        scopes.sort_by(|a, b| a.agent().cmp(&b.agent()));
+        scopes.dedup();
+        Ok(scopes)
+    }
+}
+
+/// What names and globs mean of `all`, each at least one; `other` is asked about a name that is none of them.
+fn select<T: Clone>(
+    all: &[T],
+    names: &[String],
+    name_of: impl Fn(&T) -> &str,
+    other: impl Fn(&str) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut found = Vec::new();
     for name in names {
         if is_glob(name) {
             let glob = glob(name)?;
-            let before = scopes.len();
-            scopes.extend(all.iter().filter(|agent| glob.is_match(agent.as_str())).cloned().map(Scope::Agent));
-            if scopes.len() == before {
+            let before = found.len();
+            found.extend(all.iter().filter(|one| glob.is_match(name_of(one))).cloned());
+            if found.len() == before {
                 bail!(no_such(name));
             }
-            continue;
-        }
-        let known = all.iter().find(|agent| agent.as_str() == name);
-        match known {
-            Some(agent) => scopes.push(Scope::Agent(agent.clone())),
-            None if name == RUNNER => scopes.push(Scope::Runner),
-            None => {
-                let name: AgentName = name.parse().map_err(Fail::usage)?;
-                // Says which there are.
-                host.known_agent(&name, &host.config()?)?;
+        } else {
+            match all.iter().find(|one| name_of(one) == name) {
+                Some(one) => found.push(one.clone()),
+                None => found.push(other(name)?),
             }
         }
     }
-    let mut seen: Vec<Scope> = Vec::new();
-    for scope in scopes {
-        if !seen.contains(&scope) {
-            seen.push(scope);
-        }
-    }
-    seen.sort_by(|a, b| a.agent().cmp(&b.agent()));
-    Ok(seen)
+    Ok(found)
 }
 
 /// The store, once something is set up.
@@ -131,21 +144,12 @@ fn no_such(name: &str) -> Fail {
 
 /// The agents that names and globs mean; each must mean at least one.
 fn chosen(host: &Host, config: &Config, names: &[String]) -> Result<Vec<Agent>> {
-    let all = host.agents(config)?;
-    let mut chosen: Vec<Agent> = Vec::new();
-    for name in names {
-        if is_glob(name) {
-            let glob = glob(name)?;
-            let before = chosen.len();
-            chosen.extend(all.iter().filter(|agent| glob.is_match(agent.name.as_str())).cloned());
-            if chosen.len() == before {
-                bail!(no_such(name));
-            }
-        } else {
-            let name: AgentName = name.parse().map_err(Fail::usage)?;
-            chosen.push(host.known_agent(&name, config)?);
-        }
-    }
+    let mut chosen = select(
+        &host.agents(config)?,
+        names,
+        |agent| agent.name.as_str(),
+        |name| host.known_agent(&name.parse().map_err(Fail::usage)?, config),
+    )?;
     chosen.sort_by(|a, b| a.name.cmp(&b.name));
     chosen.dedup_by(|a, b| a.name == b.name);
     Ok(chosen)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::Names;
 use crate::api::client::Client;
 use crate::config::Span;
 use crate::error::{Exit, Fail};
@@ -24,9 +25,8 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The pause ends at its time, or by `cicdctl agent resume`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Names of agents, or globs such as `web-*`; `runner` is the runner itself
-    #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
+    #[command(flatten)]
+    names: Names,
     /// Why, for whoever wonders
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
@@ -35,15 +35,8 @@ pub struct Args {
     length: Option<Span>,
 }
 
-#[derive(Debug, clap::Args)]
-pub struct ResumeArgs {
-    /// Names of agents, or globs such as `web-*`; `runner` is the runner itself
-    #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
-}
-
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
-    let scopes = super::scopes(host, &args.names)?;
+    let scopes = args.names.scopes(host)?;
     let length_ms = match args.length {
         Some(Span(length)) if length.is_zero() || length > LONGEST => {
             return Err(Fail::usage("`--for` takes more than nothing and a year at most")
@@ -63,13 +56,15 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         };
         host.ui.say(&format!("{}: {}{running}", scope.name(), pause.in_words()));
     }
-    host.ui
-        .say(&format!("Jobs are accepted and wait. To go on before: `cicdctl agent resume {}`", args.names.join(" ")));
+    host.ui.say(&format!(
+        "Jobs are accepted and wait. To go on before: `cicdctl agent resume {}`",
+        args.names.names.join(" ")
+    ));
     Ok(Exit::Done)
 }
 
-pub async fn resume(args: ResumeArgs, host: &Host) -> Result<Exit> {
-    let scopes = super::scopes(host, &args.names)?;
+pub async fn resume(names: &Names, host: &Host) -> Result<Exit> {
+    let scopes = names.scopes(host)?;
     let store = super::store(host)?;
     let manager = host.manager().await.ok();
     for scope in &scopes {
@@ -109,12 +104,8 @@ pub(super) fn new(host: &Host, note: &str, length_ms: Option<i64>) -> Pause {
 
 /// Lets it look at its queue at once, waking it if it sleeps. It looks by itself, too, so nothing depends on it.
 pub(super) async fn knock(host: &Host, scope: &Scope) {
-    let socket = match scope {
-        Scope::Runner => host.paths.runner_socket(),
-        Scope::Agent(name) => host.paths.agent_socket(name),
-    };
     let call = async {
-        let client = Client::new(socket);
+        let client = Client::new(scope.socket_path(&host.paths));
         tokio::time::timeout(Duration::from_secs(10), client.info()).await.context("it does not answer")??;
         anyhow::Ok(())
     };
