@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
 
 use crate::error::Fail;
 
@@ -22,6 +23,21 @@ pub fn read(path: &Path) -> Result<Option<String>> {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error).with_context(|| format!("could not read `{}`", path.display())),
+    }
+}
+
+/// Copies all there is to read; hands back its SHA-256, as `sha256sum` prints it.
+pub fn copy_hashed(source: &mut impl Read, sink: &mut impl Write) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match source.read(&mut buffer)? {
+            0 => return Ok(hex::encode(hash.finalize())),
+            read => {
+                hash.update(&buffer[..read]);
+                sink.write_all(&buffer[..read])?;
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a unit of ours is not up, as far as it can be found out: what its process said of itself last, the configuration
 //! that it could not read, the program that is not there, or the last error in its journal.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::agent::AgentName;
@@ -9,6 +9,7 @@ use crate::error::Exit;
 use crate::host::Host;
 use crate::runner::FAILED;
 use crate::systemd::UnitState;
+use crate::unit::escape::program_of;
 use crate::{files, journal, plain, review};
 
 /// systemd.exec(5): the program could not be started.
@@ -43,21 +44,11 @@ fn configuration(host: &Host, name: Option<&AgentName>, service: &UnitState) -> 
 
 fn missing_program(service: &UnitState) -> Option<String> {
     let text = files::read(service.fragment.as_ref()?).ok().flatten()?;
-    let program = program(&text)?;
+    let program = PathBuf::from(program_of(&text)?);
     Some(match program.exists() {
         true => format!("`{}` cannot be run", program.display()),
         false => format!("the program `{}` does not exist", program.display()),
     })
-}
-
-/// What `ExecStart=` begins with; in quotes where we wrote it.
-fn program(unit: &str) -> Option<PathBuf> {
-    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
-    let program = match line.strip_prefix('"') {
-        Some(quoted) => quoted.split_once('"')?.0,
-        None => line.split_whitespace().next()?,
-    };
-    Some(Path::new(&program.replace("%%", "%")).to_owned())
 }
 
 /// The last line of the last start that is an error: of systemd's, or of the process itself.
@@ -74,16 +65,4 @@ fn last_error(host: &Host, service: &UnitState) -> Option<String> {
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines().rev().find_map(|line| line.strip_prefix("error: ")).map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_program_of_a_unit_is_found_as_it_was_written() {
-        let of = |line: &str| program(&format!("[Service]\nType=notify\nExecStart={line}\n")).unwrap();
-        assert_eq!(of("\"/home/al ice/100%%/cicdctl\" run daemon"), Path::new("/home/al ice/100%/cicdctl"));
-        assert_eq!(of("/usr/local/bin/cicd-runner daemon"), Path::new("/usr/local/bin/cicd-runner"));
-    }
 }

@@ -10,14 +10,13 @@
 //! Whoever is killed in between leaves a whole program, the old or the new, and `upgrade.json`; `doctor` and `init` speak of
 //! it, and `cicdctl upgrade` goes on from there.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::agent::AgentName;
 use crate::api::client::Client;
@@ -337,18 +336,8 @@ impl Upgrade<'_> {
         // Never set-uid, whatever somebody did to the present one.
         let mode = meta.permissions().mode() & 0o755 | 0o500;
         files::write_with(&staged(&self.program), mode, |file| {
-            let (mut source, mut hash) = (std::fs::File::open(from)?, Sha256::new());
-            let mut buffer = vec![0; 1 << 17];
-            loop {
-                match source.read(&mut buffer)? {
-                    0 => break,
-                    read => {
-                        hash.update(&buffer[..read]);
-                        file.write_all(&buffer[..read])?;
-                    }
-                }
-            }
-            if hex::encode(hash.finalize()) != wanted {
+            let found = files::copy_hashed(&mut std::fs::File::open(from)?, file)?;
+            if found != wanted {
                 bail!("`{}` has changed since it was looked at", from.display());
             }
             Ok(())
@@ -680,17 +669,8 @@ fn kind_of(file: &Path) -> Result<Option<[u8; 4]>> {
 }
 
 fn sha256(file: &Path) -> Result<String> {
-    let read = || -> std::io::Result<String> {
-        let (mut file, mut hash) = (std::fs::File::open(file)?, Sha256::new());
-        let mut buffer = vec![0; 1 << 17];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hex::encode(hash.finalize())),
-                read => hash.update(&buffer[..read]),
-            }
-        }
-    };
-    read().with_context(|| format!("could not read `{}`", file.display()))
+    let hashed = std::fs::File::open(file).and_then(|mut file| files::copy_hashed(&mut file, &mut std::io::sink()));
+    hashed.with_context(|| format!("could not read `{}`", file.display()))
 }
 
 fn who_answers(agents: usize) -> String {

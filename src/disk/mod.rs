@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Size;
 use crate::host::Paths;
 use crate::quantity;
+use crate::store;
 
 /// With fewer free inodes than that no review begins, where the file system counts them. A checkout takes as many as it
 /// has files.
@@ -69,15 +70,11 @@ pub const REMEDY: &str = "what waits begins by itself once there is room; `cicdc
 
 /// Whether an error is that the disk is full, as far as it can be told from the error alone.
 pub fn says_full(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-        }
-        if let Some(error) = cause.downcast_ref::<rusqlite::Error>() {
-            return error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
-        }
-        names_full(&cause.to_string())
-    })
+    store::has_code(error, &[rusqlite::ErrorCode::DiskFull])
+        || error.chain().any(|cause| match cause.downcast_ref::<std::io::Error>() {
+            Some(io) => matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
+            None => names_full(&cause.to_string()),
+        })
 }
 
 /// The words of the C library, which git and engines print.

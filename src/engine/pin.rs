@@ -539,18 +539,10 @@ impl Digests {
         if let Some(known) = self.known.get(path).filter(|known| known.identity == before) {
             return Ok(known.sha256.clone());
         }
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 1 << 17];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => break,
-                read => hash.update(&buffer[..read]),
-            }
-        }
+        let sha256 = files::copy_hashed(&mut file, &mut std::io::sink())?;
         if Identity::of(&file.metadata()?) != before {
             bail!("it changes while it is read");
         }
-        let sha256 = hex::encode(hash.finalize());
         if before.is_settled() {
             self.known.insert(path.to_owned(), Known { identity: before, sha256: sha256.clone() });
             self.is_new = true;

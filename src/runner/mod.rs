@@ -66,6 +66,10 @@ impl Scope {
     pub fn socket(&self) -> String {
         self.agent().map_or(RUNNER_SOCKET.to_owned(), AgentName::socket)
     }
+
+    pub fn socket_path(&self, paths: &Paths) -> PathBuf {
+        self.agent().map_or_else(|| paths.runner_socket(), |name| paths.agent_socket(name))
+    }
 }
 
 /// What every task of the process shares.
@@ -175,16 +179,9 @@ pub async fn run(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
 
 async fn run_to_its_end(host: Host, scope: Scope, from_stdin: bool) -> Result<()> {
     let config = host.config()?;
-    let socket_path = match &scope {
-        Scope::Runner => host.paths.runner_socket(),
-        Scope::Agent(name) => host.paths.agent_socket(name),
-    };
+    let socket_path = scope.socket_path(&host.paths);
     let listening = listen(&socket_path, from_stdin)?;
-    // Systemd waits as long as it hears of it.
-    let store = room::open_store(&host.paths.store(), |why| {
-        notify(&[sd_notify::NotifyState::ExtendTimeoutUsec(30_000_000), sd_notify::NotifyState::Status(why)]);
-    })
-    .await?;
+    let store = open_store(&host.paths.store()).await?;
     let lock = lock(&host, &scope)?;
     let end = unclean::Mark::set(lock);
     if end.was_unclean {
@@ -242,21 +239,33 @@ const DRAINED: &str = "drained";
 /// How `STATUS=` begins that tells why the process has ended.
 pub const FAILED: &str = "failed: ";
 
-/// Opens the store. One that another process holds locked for long is waited for: to start again would change nothing, and
-/// after a few times nobody would start us any more.
-fn open_store(path: &Path) -> Result<Store> {
+/// Opens the store, however long it takes. To start again would change nothing about one that another process holds
+/// locked, nor about a disk without room for what SQLite needs beside it, and after a few times nobody would start us any
+/// more.
+async fn open_store(path: &Path) -> Result<Store> {
+    // Opening one that is locked takes `PATIENCE` by itself.
+    const PAUSE: Duration = Duration::from_secs(2);
+    let mut told = false;
     loop {
-        match Store::open(path) {
+        let (error, status) = match Store::open(path) {
             Err(error) if store::is_locked(&error) => {
-                tracing::warn!("waiting for the store: {error:#}");
-                let status = format!("waiting for `{}`, which another process holds locked", path.display());
-                notify(&[
-                    sd_notify::NotifyState::Status(&status),
-                    sd_notify::NotifyState::ExtendTimeoutUsec(2 * store::PATIENCE.as_micros() as u32),
-                ]);
+                (error, format!("waiting for `{}`, which another process holds locked", path.display()))
+            }
+            Err(error) if disk::is_full(&error, path.parent().unwrap_or(path)) => {
+                (error, "waiting: the disk is full, and the store cannot be opened".to_owned())
             }
             opened => return opened,
+        };
+        if !told {
+            tracing::warn!("{status}: {error:#}");
+            told = true;
         }
+        // Systemd waits as long as it hears of it.
+        notify(&[
+            sd_notify::NotifyState::Status(&status),
+            sd_notify::NotifyState::ExtendTimeoutUsec(2 * (store::PATIENCE + PAUSE).as_micros() as u32),
+        ]);
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -1,18 +1,13 @@
 //! No job begins on a disk that is almost full: it waits in the queue, and whoever asks is told why. Once each time that
 //! this begins, what is old is given back.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use anyhow::Result;
 
 use super::Shared;
 use crate::api::{Job, JobState};
 use crate::config::Config;
 use crate::disk::{self, collect};
 use crate::quantity;
-use crate::store::Store;
 
 /// Why nothing begins; `None` while there is room.
 #[derive(Default)]
@@ -81,26 +76,5 @@ pub fn explain(shared: &Shared, job: &mut Job) {
         && let Some(why) = shared.room.why_closed()
     {
         job.reason = Some(format!("{why}; {}", disk::REMEDY));
-    }
-}
-
-/// Opens the store, however long it takes until there is room for what SQLite needs beside it. `say` is told for what it
-/// waits.
-pub async fn open_store(path: &Path, say: impl Fn(&str)) -> Result<Store> {
-    const PAUSE: Duration = Duration::from_secs(2);
-    let dir = path.parent().unwrap_or(path);
-    let mut told = false;
-    loop {
-        match super::open_store(path) {
-            Err(error) if disk::is_full(&error, dir) => {
-                if !told {
-                    tracing::error!("{error:#}; waiting for room on the disk");
-                    told = true;
-                }
-                say("waiting: the disk is full, and the store cannot be opened");
-                tokio::time::sleep(PAUSE).await;
-            }
-            opened => return opened,
-        }
     }
 }

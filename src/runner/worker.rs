@@ -19,7 +19,6 @@ use crate::forge::Forge;
 use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Again, Outcome, Review, Setting};
-use crate::secret::Vault;
 use crate::store::{Blame, Ending, Next, Store, is_damage, now_ms};
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
@@ -315,68 +314,57 @@ pub async fn in_scope(
     let vault = host.vault();
     let redactor = vault.redactor();
     let mut tell = |what| tell(redactor.clean(what));
-    let review = in_scope_with(host, &vault, scope, cage, store, job, wish, &mut tell).await;
+    let review = async {
+        let (config, agent) = match settings(host, scope) {
+            Ok(found) => found,
+            Err(error) => return Ok(failed(job, &format!("{error:#}"))),
+        };
+        let in_environment = match key_in_environment(host, cage).await {
+            Ok(found) => found,
+            Err(error) => return Err(Again::Lost(format!("systemd could not be asked: {error:#}"))),
+        };
+        let owner = match (&agent, &job.request.path) {
+            // Who asks without the runner does not say whose project it is.
+            (None, Some(path)) => host.owner_of(path, &config).ok().flatten(),
+            _ => None,
+        };
+        let known_repo = agent.as_ref().or(owner.as_ref()).and_then(|agent| agent.repo.clone());
+        let (project, repo) = agent.map_or((None, None), |agent| (agent.path, agent.repo));
+        let forge = match forge(host, &config, &job.request, repo) {
+            Ok(forge) => forge,
+            Err(error) => return Ok(failed(job, &review::reason(&error))),
+        };
+        let skills = match host.skills() {
+            Ok(skills) => skills,
+            Err(error) => return Ok(failed(job, &review::reason(&error))),
+        };
+        let setting = Setting {
+            config: &config,
+            cage,
+            project,
+            cache_dir: &host.paths.cache_dir,
+            workspace: &host.paths.workspace(scope.agent()),
+            engine_home: &host.paths.engine_home(scope.agent()),
+            vault: &vault,
+            api_key_in_environment: in_environment,
+            program: &host.program,
+            claude: host.find_program("claude"),
+            pins: &host.paths.pins(),
+            forge: forge.as_ref().map(|forge| forge as &dyn Forge),
+            repo: known_repo,
+            skills: &skills,
+            store,
+            turn: job.deferrals,
+        };
+        review::run(&job.id, &job.request, &setting, wish, &mut tell).await
+    }
+    .await;
     // Another secret may have been stored meanwhile.
     let review = review.map(|review| vault.redactor().clean(redactor.clean(review)));
     review.map_err(|again| match again {
         Again::Lost(why) => Again::Lost(vault.redactor().text(&why)),
         Again::Stopped => Again::Stopped,
     })
-}
-
-#[expect(clippy::too_many_arguments, reason = "what `in_scope` is given, and one thing more")]
-async fn in_scope_with(
-    host: &Host,
-    vault: &Vault,
-    scope: &Scope,
-    cage: &Cage,
-    store: Option<&Store>,
-    job: &Job,
-    wish: &mut watch::Receiver<Wish>,
-    tell: &mut (dyn FnMut(Happening) + Send),
-) -> Result<Review, Again> {
-    let (config, agent) = match settings(host, scope) {
-        Ok(found) => found,
-        Err(error) => return Ok(failed(job, &format!("{error:#}"))),
-    };
-    let in_environment = match key_in_environment(host, cage).await {
-        Ok(found) => found,
-        Err(error) => return Err(Again::Lost(format!("systemd could not be asked: {error:#}"))),
-    };
-    let owner = match (&agent, &job.request.path) {
-        // Who asks without the runner does not say whose project it is.
-        (None, Some(path)) => host.owner_of(path, &config).ok().flatten(),
-        _ => None,
-    };
-    let known_repo = agent.as_ref().or(owner.as_ref()).and_then(|agent| agent.repo.clone());
-    let (project, repo) = agent.map_or((None, None), |agent| (agent.path, agent.repo));
-    let forge = match forge(host, &config, &job.request, repo) {
-        Ok(forge) => forge,
-        Err(error) => return Ok(failed(job, &review::reason(&error))),
-    };
-    let skills = match host.skills() {
-        Ok(skills) => skills,
-        Err(error) => return Ok(failed(job, &review::reason(&error))),
-    };
-    let setting = Setting {
-        config: &config,
-        cage,
-        project,
-        cache_dir: &host.paths.cache_dir,
-        workspace: &host.paths.workspace(scope.agent()),
-        engine_home: &host.paths.engine_home(scope.agent()),
-        vault,
-        api_key_in_environment: in_environment,
-        program: &host.program,
-        claude: host.find_program("claude"),
-        pins: &host.paths.pins(),
-        forge: forge.as_ref().map(|forge| forge as &dyn Forge),
-        repo: known_repo,
-        skills: &skills,
-        store,
-        turn: job.deferrals,
-    };
-    review::run(&job.id, &job.request, &setting, wish, tell).await
 }
 
 /// Where the pull request of a request is read and published: where the repository is known and there is a token.

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::{Store, begin, version};
@@ -145,7 +145,8 @@ fn check(connection: &Connection, how: &str) -> Result<()> {
     let found: String = connection.query_row(&format!("PRAGMA {how}(1)"), [], |row| row.get(0))?;
     if found != "ok" {
         let path = PathBuf::from(connection.path().unwrap_or_default());
-        bail!(damaged(&path, found.lines().next().unwrap_or_default()));
+        let first = found.lines().next().unwrap_or_default().to_owned();
+        return Err(anyhow::Error::msg(first).context(damaged(&path)));
     }
     Ok(())
 }
@@ -208,7 +209,7 @@ pub(super) fn back_up(store: &Path, schema: usize) -> Result<()> {
 }
 
 /// The failure that a damaged store is: nothing goes on with it, and nothing is written over it.
-pub(super) fn damaged(store: &Path, how: &str) -> Fail {
+fn damaged(store: &Path) -> Fail {
     let copies = backups(store).unwrap_or_default();
     let copy = match copies.last() {
         Some(copy) => format!("`{}` is a copy of an earlier day that can take its place; ", copy.display()),
@@ -217,7 +218,7 @@ pub(super) fn damaged(store: &Path, how: &str) -> Fail {
     let path = store.display();
     Fail {
         exit: Exit::Configuration,
-        ..Fail::new(format!("the store `{path}` is damaged: {how}")).hint(format!(
+        ..Fail::new(format!("the store `{path}` is damaged")).hint(format!(
             "nothing was written over it. Stop the units (`systemctl --user stop 'cicd-*'`) and move it away with its \
              `-wal` and `-shm`; {copy}`sqlite3 MOVED .recover | sqlite3 {path}` saves what can be read; without either, \
              queue, findings and costs begin anew. Then `cicdctl init`"
@@ -227,17 +228,13 @@ pub(super) fn damaged(store: &Path, how: &str) -> Fail {
 
 /// Whether an error is damage to the file.
 pub fn is_damage(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<rusqlite::Error>())
-        .any(|error| matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)))
+    super::has_code(error, &[ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase])
 }
 
 /// The same error, with what helps.
 pub(super) fn named(error: anyhow::Error, store: &Path) -> anyhow::Error {
     if is_damage(&error) && error.downcast_ref::<Fail>().is_none() {
-        let how = error.root_cause().to_string();
-        return error.context(damaged(store, &how));
+        return error.context(damaged(store));
     }
     error
 }

@@ -21,7 +21,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
 use crate::agent::AgentName;
@@ -326,7 +326,11 @@ impl Store {
 
 /// Whether an error means that another process holds the store locked.
 pub fn is_locked(error: &anyhow::Error) -> bool {
-    let codes = [rusqlite::ErrorCode::DatabaseBusy, rusqlite::ErrorCode::DatabaseLocked];
+    has_code(error, &[ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked])
+}
+
+/// Whether one of these codes of SQLite is among the causes.
+pub fn has_code(error: &anyhow::Error, codes: &[ErrorCode]) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<rusqlite::Error>()?.sqlite_error_code())
