@@ -46,6 +46,7 @@ complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "job" -d 'List, show
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "finding" -d 'List, dismiss and restore findings'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "config" -d 'Show, change and check the configuration'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "gc" -d 'Give back disk space that nobody needs any more'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "engine" -d 'List, show, pin and check engines: the programs that read a change'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
@@ -496,6 +497,117 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -l json -d 'Prin
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -f -a "show" -d 'Show every setting as it holds'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -f -a "get" -d 'Print one setting as it holds'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -f -a "set" -d 'Set one key'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -f -a "unset" -d 'Take one key out, so that the default holds again, or what is set for all'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -f -a "edit" -d 'Open the file in your editor, and keep what is valid'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -f -a "import" -d 'Take over the settings of a YAML file, as the deployment guide has it'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -f -a "check" -d 'Look for mistakes in the configuration: file, line, column, and what was probably meant'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -f -a "schema" -d 'Print the JSON Schema of a configuration file, for editors'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and not __fish_seen_subcommand_from show get set unset edit import check schema help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from show" -l agent -d 'That of this agent, instead of your own' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from show" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from show" -l origin -d 'Say which file each comes from'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from get" -l agent -d 'That of this agent, instead of your own' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from get" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from get" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from get" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from get" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -l agent -d 'That of this agent, instead of your own' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -l agent -d 'That of this agent, instead of your own' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from unset" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from edit" -l agent -d 'That of this agent, instead of your own' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from edit" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from edit" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from edit" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from edit" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from edit" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from edit" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from import" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from import" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from import" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from import" -s y -l yes -d 'Answer every question with yes'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from import" -l dry-run -d 'Show what would be done and do nothing'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from import" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from import" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from import" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from check" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from schema" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from schema" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from schema" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from schema" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from schema" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from schema" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show every setting as it holds'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "get" -d 'Print one setting as it holds'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "set" -d 'Set one key'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "unset" -d 'Take one key out, so that the default holds again, or what is set for all'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "edit" -d 'Open the file in your editor, and keep what is valid'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "import" -d 'Take over the settings of a YAML file, as the deployment guide has it'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look for mistakes in the configuration: file, line, column, and what was probably meant'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "schema" -d 'Print the JSON Schema of a configuration file, for editors'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand gc" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -788,26 +900,27 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l json -d 'Pr
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "init" -d 'Set up the runner for this user'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "upgrade" -d 'Put another cicdctl in the place of the installed one, and take it back if it does not work'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "review" -d 'Review a change'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "finding" -d 'List, dismiss and restore findings'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "gc" -d 'Give back disk space that nobody needs any more'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "engine" -d 'List, show, pin and check engines: the programs that read a change'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "run"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "generate"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor gc engine skill workflow secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "init" -d 'Set up the runner for this user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "upgrade" -d 'Put another cicdctl in the place of the installed one, and take it back if it does not work'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "review" -d 'Review a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "finding" -d 'List, dismiss and restore findings'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "config" -d 'Show, change and check the configuration'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "gc" -d 'Give back disk space that nobody needs any more'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "engine" -d 'List, show, pin and check engines: the programs that read a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "run"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "generate"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "add" -d 'Add an agent for a project and start it'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "list" -d 'List the agents'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'
@@ -827,6 +940,14 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_su
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "show" -d 'Show a finding and its history'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "dismiss" -d 'Dismiss findings: they are not shown again unless their lines change'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from finding" -f -a "restore" -d 'Take the dismissal of findings back'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show every setting as it holds'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "get" -d 'Print one setting as it holds'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "set" -d 'Set one key'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "unset" -d 'Take one key out, so that the default holds again, or what is set for all'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "edit" -d 'Open the file in your editor, and keep what is valid'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "import" -d 'Take over the settings of a YAML file, as the deployment guide has it'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for mistakes in the configuration: file, line, column, and what was probably meant'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "schema" -d 'Print the JSON Schema of a configuration file, for editors'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from engine" -f -a "list" -d 'List the engines that there are, who uses them, and whether they are pinned'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from engine" -f -a "show" -d 'Show what is known of an engine\'s program, and what its pin covers'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from engine" -f -a "pin" -d 'Pin the program of an engine as it is now: path, version and hash'

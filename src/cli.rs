@@ -85,6 +85,8 @@ pub enum Command {
     Finding(command::finding::Command),
     Cost(command::cost::Args),
     Doctor(command::doctor::Args),
+    #[command(subcommand)]
+    Config(command::config::Command),
     Gc(command::gc::Args),
     #[command(subcommand)]
     Engine(command::engine::Command),
@@ -111,6 +113,7 @@ impl Command {
             Command::Upgrade(args) => args.changing.yes,
             Command::Agent(command) => command.yes(),
             Command::Engine(command) => command.yes(),
+            Command::Config(command) => command.yes(),
             Command::Doctor(args) => args.yes,
             _ => false,
         };
@@ -190,6 +193,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Finding(command) => command::finding::run(command, &host).await,
         Command::Cost(args) => command::cost::run(args, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
+        Command::Config(command) => command::config::run(command, &host),
         Command::Gc(args) => command::gc::run(args, &host).await,
         Command::Engine(command) => command::engine::run(command, &host).await,
         Command::Skill(command) => command::skill::run(command, &host),

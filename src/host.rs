@@ -199,15 +199,25 @@ impl Host {
 
     /// The user's configuration: the host's layers, then the user's own file (or the one named by `--config`).
     pub fn config(&self) -> Result<Config> {
-        let own = self.config_override.clone().unwrap_or_else(|| self.paths.config_file());
-        if own.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            return match read_config(&own)? {
-                Some(text) => config::parse_yaml(Source { path: &own, text: &text }),
-                None => {
-                    tracing::warn!("`{}` does not exist; going on with the defaults", own.display());
-                    Ok(Config::default())
-                }
-            };
+        let layers = self.layers()?;
+        match &layers[..] {
+            [(path, text)] if config::is_yaml(path) => config::parse_yaml(Source { path, text }),
+            layers => {
+                let sources: Vec<Source<'_>> = layers.iter().map(|(path, text)| Source { path, text }).collect();
+                config::parse_config(&sources)
+            }
+        }
+    }
+
+    /// The files that the configuration is of, the weakest first. One of YAML stands alone.
+    pub fn layers(&self) -> Result<Vec<(PathBuf, String)>> {
+        let own = self.own_config();
+        if config::is_yaml(&own) {
+            let text = read_config(&own)?;
+            if text.is_none() {
+                tracing::warn!("`{}` does not exist; going on with the defaults", own.display());
+            }
+            return Ok(text.map(|text| (own, text)).into_iter().collect());
         }
         if self.config_override.is_some() && !own.exists() {
             bail!(Fail::configuration(format!("the configuration `{}` does not exist", own.display())));
@@ -218,8 +228,12 @@ impl Host {
                 layers.push((path, text));
             }
         }
-        let sources: Vec<Source<'_>> = layers.iter().map(|(path, text)| Source { path, text }).collect();
-        config::parse_config(&sources)
+        Ok(layers)
+    }
+
+    /// The user's own configuration file, there or not.
+    pub fn own_config(&self) -> PathBuf {
+        self.config_override.clone().unwrap_or_else(|| self.paths.config_file())
     }
 
     pub fn agents(&self, config: &Config) -> Result<Vec<Agent>> {

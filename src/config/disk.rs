@@ -1,10 +1,11 @@
 //! `[disk]`: what is kept for how long, and how much must stay free.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Size, Span};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiskConfig {
     /// With less than that no review begins.
@@ -56,7 +57,7 @@ impl DiskConfig {
 }
 
 /// A calendar event of systemd.time(7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Every {
     Off,

@@ -6,13 +6,17 @@
 //! the defaults where that has nothing either. A repository's own file comes last, and may say less.
 
 mod disk;
+pub mod edit;
+pub mod origin;
 mod parse;
 mod policy;
+pub mod schema;
 mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentName;
@@ -22,13 +26,14 @@ use crate::money::Cap;
 
 pub use disk::{DiskConfig, Every};
 pub use parse::{
-    MIN_WATCH, Source, is_repo, nearest_of, parse_agent, parse_config, parse_repository, parse_yaml, unreadable,
+    MIN_WATCH, Source, is_repo, is_yaml, nearest_of, parse_agent, parse_config, parse_repository, parse_yaml,
+    unreadable,
 };
 pub use policy::{Forks, On, PathRule, PolicyConfig, REPOSITORY_FILE, TriggerConfig};
 pub use value::{ApiUrl, Percent, Size, Span};
 
 /// What the user's `config.toml` holds.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where `cicdctl secret set` keeps values.
@@ -52,7 +57,7 @@ pub struct Config {
 }
 
 /// Where secrets are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum SecretsIn {
     /// In files of their own, which only who needs them is given.
     #[default]
@@ -64,7 +69,7 @@ pub enum SecretsIn {
 }
 
 /// The runner's own unit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunnerConfig {
     /// How long runner and agents stay with nothing to do; the socket wakes them. `0s` keeps them for good.
@@ -82,7 +87,7 @@ impl Default for RunnerConfig {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentsConfig {
     /// For every agent that does not set its own.
@@ -96,7 +101,7 @@ impl Default for AgentsConfig {
 }
 
 /// Limits of a unit (systemd.resource-control(5)); each holds for the unit as a whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// `CPUQuota=`
@@ -126,14 +131,14 @@ impl Default for Limits {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HardeningConfig {
     pub level: Level,
 }
 
 /// How far units are confined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     Off,
@@ -153,7 +158,7 @@ impl Level {
 }
 
 /// The cage in which the engine of one job runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobConfig {
     pub cpu: Option<Percent>,
@@ -197,7 +202,7 @@ impl JobConfig {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReviewConfig {
     pub engine: EngineName,
@@ -241,7 +246,7 @@ impl Default for ReviewConfig {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineName {
     #[default]
@@ -260,14 +265,14 @@ impl EngineName {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineConfig {
     pub claude: ClaudeConfig,
     pub command: CommandConfig,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClaudeConfig {
     /// The `claude` executable; looked for on PATH and in `~/.local/bin` where it is not set.
@@ -289,20 +294,20 @@ impl Default for ClaudeConfig {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandConfig {
     /// Program and arguments: gets the change as JSON on stdin, prints findings as JSON or SARIF.
     pub argv: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ForgeConfig {
     pub github: GitHubConfig,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GitHubConfig {
     /// `https://HOST/api/v3` for an Enterprise Server. Where it is not set, within a workflow GITHUB_API_URL counts.
@@ -320,7 +325,7 @@ impl Default for GitHubConfig {
 }
 
 /// How an agent with a repository looks by itself for something to review.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WatchConfig {
     /// Between two looks; `0s` is off.
@@ -347,7 +352,7 @@ impl Default for WatchConfig {
 ///
 /// `day` and `month` are over all projects of the user, so an agent's file cannot change them: there the two are caps on
 /// what this agent spends, beside the user's ([`AgentBudget`]). A repository's own policy sets none of these.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetConfig {
     /// All reviews of one pull request together, however long it is open.

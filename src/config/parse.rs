@@ -139,6 +139,11 @@ pub fn is_repo(text: &str) -> bool {
     text.len() <= 200 && !text.ends_with(".git") && text.split('/').count() >= 2 && text.split('/').all(part)
 }
 
+/// Whether a configuration file is one of YAML, by its name.
+pub fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
 /// A YAML file with the same keys, as the deployment guide has it (`--config …/config.yaml`); read only.
 pub fn parse_yaml(source: Source<'_>) -> Result<Config> {
     if source.text.trim().is_empty() {
@@ -195,7 +200,7 @@ impl Default for AgentCheck {
 
 fn from_toml<T: DeserializeOwned>(source: Source<'_>) -> Result<T> {
     toml::from_str(source.text).map_err(|error| {
-        let (line, column) = error.span().map_or((1, 1), |span| place(source.text, span.start));
+        let (line, column) = error.span().map_or((1, 1), |span| at_place(source.text, span.start));
         let message = error.message().lines().collect::<Vec<_>>().join("; ");
         let fail = Fail::configuration(format!("{}:{line}:{column}: {}", source.path.display(), lower_first(&message)));
         match nearest(&message) {
@@ -327,7 +332,8 @@ fn at_key(source: Source<'_>, key: &str, problem: &str) -> Fail {
     Fail::configuration(format!("{}:{line}: `{key}`: {problem}", source.path.display()))
 }
 
-fn place(text: &str, offset: usize) -> (usize, usize) {
+/// Line and column, from 1, of an offset in bytes.
+pub(super) fn at_place(text: &str, offset: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..offset.min(text.len())];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
@@ -390,9 +396,19 @@ mod tests {
         let uncommented: String = super::super::starter()
             .lines()
             .filter(|line| {
-                !["#program", "#version", "#model", "#argv", "#api_url", "#app_id", "#HTTPS_PROXY", "#exclude"]
-                    .iter()
-                    .any(|key| line.starts_with(key))
+                ![
+                    "#program",
+                    "#version",
+                    "#model",
+                    "#base_url",
+                    "#argv",
+                    "#api_url",
+                    "#app_id",
+                    "#HTTPS_PROXY",
+                    "#exclude",
+                ]
+                .iter()
+                .any(|key| line.starts_with(key))
             })
             .filter(|line| !line.starts_with("# "))
             .map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line)))

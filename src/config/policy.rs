@@ -1,6 +1,7 @@
 //! What is reviewed and when: the tables `[trigger]`, `[[paths]]` and `[policy]`, and what a repository may say of them
 //! in its own `.cicd-toolkit.toml`. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Size;
@@ -11,7 +12,7 @@ use crate::globs::Glob;
 pub const REPOSITORY_FILE: &str = ".cicd-toolkit.toml";
 
 /// When a pull request is reviewed. Whoever asks in person is not held to it, but for `forks = "summary-only"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TriggerConfig {
     /// What has a pull request reviewed; nothing: only asking by hand.
@@ -50,7 +51,7 @@ impl Default for TriggerConfig {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum On {
     /// Each new head.
@@ -64,7 +65,7 @@ pub enum On {
 }
 
 /// What becomes of pull requests whose head is in another repository; the strictest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Forks {
     /// Not reviewed.
@@ -78,7 +79,7 @@ pub enum Forks {
 
 /// What holds for some paths. Of several rules that match, the last that says something about a thing decides it; their
 /// instructions add up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PathRule {
     /// Globs as in `review.exclude`.
@@ -95,7 +96,7 @@ pub struct PathRule {
 }
 
 /// Who may say what is reviewed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {
     /// Obey the `.cicd-toolkit.toml` of the base branch.
@@ -110,7 +111,7 @@ impl Default for PolicyConfig {
 
 /// What a repository's own file may hold. It is written by whoever may write to the base branch, so nothing in it
 /// reaches the host, its money or its secrets.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RepositoryFile {
     pub trigger: TriggerConfig,
@@ -119,7 +120,7 @@ pub(super) struct RepositoryFile {
 }
 
 /// The keys of `[review]` that a repository may set. Each has the type that it has in [`super::ReviewConfig`].
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RepositoryReview {
     pub min_severity: Option<Severity>,

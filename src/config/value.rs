@@ -46,7 +46,7 @@ impl FromStr for Size {
         let bad = || format!("`{text}` is no size: write a number of bytes or one with a unit, such as `512M` or `2G`");
         let unit = UNITS.into_iter().find(|(letter, _)| text.ends_with(*letter));
         let (digits, factor) = match unit {
-            Some((letter, factor)) => (text.trim_end_matches(letter), factor),
+            Some((letter, factor)) => (text.strip_suffix(letter).unwrap_or(text), factor),
             None => (text, 1),
         };
         digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).map(Size).ok_or_else(bad)
@@ -273,7 +273,7 @@ mod tests {
         for text in ["", "25", "25 %%", "-1%", "0%", "half", "4294967296%"] {
             assert!(text.parse::<Percent>().unwrap_err().contains("25%"), "{text}");
         }
-        for text in ["", "M", "512MB", "1.5G", "-1", "99999999999T"] {
+        for text in ["", "M", "5MM", "512MB", "1.5G", "-1", "99999999999T"] {
             assert!(text.parse::<Size>().unwrap_err().contains("512M"), "{text}");
         }
         for text in ["", "5", "m", "5 parsecs", "99999999999999999999s", "18446744073709551615d"] {

@@ -3,10 +3,10 @@
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::DocumentMut;
 
 use crate::cli::Changing;
-use crate::config::{self, Agent, Limits, Percent, Size, Source};
+use crate::config::{self, Agent, Limits, Percent, Size, Source, edit};
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::files;
@@ -212,19 +212,8 @@ fn changes(before: &Limits, after: &Limits, asked: impl Fn(&str) -> bool) -> Vec
 /// The agent's file with these keys below [limits]; all else stays as it is, comments and all.
 fn with_limits(text: &str, pairs: &[(&'static str, toml_edit::Value)]) -> Result<String> {
     let mut document: DocumentMut = text.parse()?;
-    let limits = document.entry("limits").or_insert_with(|| Item::Table(Table::new()));
-    let Some(limits) = limits.as_table_like_mut() else { bail!(Fail::configuration("`limits` is no table")) };
     for (key, new) in pairs {
-        match limits.get_mut(key).and_then(Item::as_value_mut) {
-            Some(old) => {
-                let mut new = new.clone();
-                *new.decor_mut() = old.decor().clone();
-                *old = new;
-            }
-            None => {
-                limits.insert(key, value(new.clone()));
-            }
-        }
+        edit::put(&mut document, &format!("limits.{key}"), new.clone())?;
     }
     Ok(document.to_string())
 }
