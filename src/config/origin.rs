@@ -1,13 +1,12 @@
 //! What holds, key by key, and which file says so. Pure.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
-use toml_edit::{Document, Item};
+use toml_edit::Document;
 
-use super::parse::{Source, at_place, is_yaml};
+use super::parse::{Source, is_yaml, line_of};
 use super::schema::Key;
 
 /// One key, what holds for it, and why.
@@ -89,24 +88,8 @@ impl<'a> Parsed<'a> {
     fn place(&self, key: &str) -> Option<Option<usize>> {
         match &self.text {
             Text::Yaml(table) => get(table, key).map(|_| None),
-            Text::Toml(document) => {
-                let mut item = document.as_item();
-                let mut span = None;
-                for part in key.split('.') {
-                    let (name, below) = item.as_table_like()?.get_key_value(part)?;
-                    span = name.span().or_else(|| span_of(below));
-                    item = below;
-                }
-                Some(span.map(|span| at_place(document.raw(), span.start).0))
-            }
+            Text::Toml(document) => line_of(document, key),
         }
-    }
-}
-
-fn span_of(item: &Item) -> Option<Range<usize>> {
-    match item {
-        Item::ArrayOfTables(tables) => tables.iter().next()?.span(),
-        item => item.span(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
+use toml_edit::Item;
 
 use super::policy::{REPOSITORY_FILE, RepositoryFile};
 use super::{Agent, AgentBudget, AgentFile, Config, Limits, Span};
@@ -319,17 +320,24 @@ fn is_variable(name: &str) -> bool {
 
 /// An error at the line where the dotted key is set, as far as it can be found.
 fn at_key(source: Source<'_>, key: &str, problem: &str) -> Fail {
-    let leaf = key.rsplit('.').next().unwrap_or(key);
-    let line = source
-        .text
-        .lines()
-        .position(|line| {
-            let line = line.trim_start();
-            line.strip_prefix(leaf).is_some_and(|rest| rest.trim_start().starts_with('='))
-                || line.strip_prefix('[').is_some_and(|rest| rest.starts_with(&format!("{key}]")))
-        })
-        .map_or(1, |line| line + 1);
+    let document = toml_edit::Document::parse(source.text).ok();
+    let line = document.and_then(|document| line_of(&document, key)?).unwrap_or(1);
     Fail::configuration(format!("{}:{line}: `{key}`: {problem}", source.path.display()))
+}
+
+/// The line of a dotted key; `None`: it is not set, `Some(None)`: nobody knows where.
+pub(super) fn line_of(document: &toml_edit::Document<&str>, key: &str) -> Option<Option<usize>> {
+    let mut item = document.as_item();
+    let mut span = None;
+    for part in key.split('.') {
+        let (name, below) = item.as_table_like()?.get_key_value(part)?;
+        span = match below {
+            Item::ArrayOfTables(tables) => tables.iter().next().and_then(toml_edit::Table::span),
+            _ => name.span(),
+        };
+        item = below;
+    }
+    Some(span.or_else(|| item.span()).map(|span| at_place(document.raw(), span.start).0))
 }
 
 /// Line and column, from 1, of an offset in bytes.
@@ -430,6 +438,8 @@ mod tests {
     fn wrong_values_and_wrong_syntax_have_their_place() {
         assert!(error("[disk]\nkeep_jobs = \"1h\"\n").contains("config.toml:2: `disk.keep_jobs`: write 1d to 36500d"));
         assert!(error("[disk]\ngc = \"often\"\n").contains("config.toml:2:6: unknown variant `often`"));
+        let elsewhere = error("[runner.limits]\nmemory = \"1G\"\n[job]\nmemory = \"1M\"\n");
+        assert!(elsewhere.contains("config.toml:4: `job.memory`: below 16M"), "{elsewhere}");
         assert!(error("[job]\ndisk = \"1M\"\n").contains("config.toml:2: `job.disk`: below 16M"));
         assert!(error("[job]\nmemory = \"512MB\"\n").contains("config.toml:2:10: `512MB` is no size"));
         assert!(error("[job\n").starts_with("error: config.toml:1:"));
