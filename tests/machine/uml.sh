@@ -7,9 +7,23 @@
 # as /host; through it the agent (see build) gets its jobs. Directories bound in are mounted
 # below share, in the machine's own mount namespace.
 
+# What is preloaded into the kernel, if anything: see xstate.c.
+computer_preload() {
+    local source=${BASH_SOURCE[0]%/*}/xstate.c digest library
+    grep -qsw amx_tile /proc/cpuinfo || return 0
+    digest=$(sha256sum <"$source")
+    library=$dir/xstate-${digest:0:12}.so
+    if [ ! -e "$library" ]; then
+        cc -O2 -Wall -shared -fPIC -o "$library.$BASHPID" "$source" -ldl || die "could not compile $source"
+        mv "$library.$BASHPID" "$library"
+    fi
+    printf '%s\n' "$library"
+}
+
 computer_boot() {
-    local name=$1 machine=$machines/$1 mode from to number=0 binds=()
+    local name=$1 machine=$machines/$1 mode from to number=0 binds=() preload
     [ -e "$machine/image" ] || die "$name has no image"
+    preload=$(computer_preload) || exit
     rm -rf --one-file-system "$machine/share" "$machine/uml"
     mkdir -p "$machine/share/q" "$machine/share/bind" "$machine/uml"
     while read -r mode from to; do
@@ -22,13 +36,14 @@ computer_boot() {
     # con1 is the terminal of `machine shell`. The memory is a file: of /dev/shm where that has
     # the room, else of the machine's directory.
     detached "$machine/console" unshare --mount --propagation private bash -c '
-        machine=$1
-        shift
+        machine=$1 preload=$2
+        shift 2
         while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit; shift 2; done
         shift
         room=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
         [ "${room:-0}" -gt 4194304 ] || export TMPDIR=$machine
-        exec linux.uml "$@"' "machine $name" "$machine" "${binds[@]}" -- \
+        [ -z "$preload" ] || export LD_PRELOAD=$preload
+        exec linux.uml "$@"' "machine $name" "$machine" "$preload" "${binds[@]}" -- \
         "mem=$(fact "$name" mem)" "uml_dir=$machine/uml/" "umid=$name" \
         "ubd0=$machine/disk,$(fact "$name" image)" root=/dev/ubda rw "hostfs=$machine/share" \
         con=null con0=null,fd:1 con1=pts ssl=null \
