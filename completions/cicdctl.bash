@@ -3420,14 +3420,14 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__job__subcmd__show)
-            opts="-q -v -h --format --json --quiet --verbose --color --config --user --help"
+            opts="-q -v -h --format --html --json --quiet --verbose --color --config --user --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "text json markdown sarif rdjson" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json markdown sarif rdjson html" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -3547,7 +3547,7 @@ _cicdctl() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "text json markdown sarif rdjson" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json markdown sarif rdjson html" -- "${cur}"))
                     return 0
                     ;;
                 --fail-on)

@@ -315,7 +315,8 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l format -d 'Ho
 json\t'The whole review, as the runner\'s API has it'
 markdown\t'For a job summary or a comment'
 sarif\t'SARIF 2.1.0, for code scanning'
-rdjson\t'Reviewdog\'s diagnostic format'"
+rdjson\t'Reviewdog\'s diagnostic format'
+html\t'One file for a browser, which loads and runs nothing'"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l fail-on -d 'Exit with status 3 if a finding is this grave or graver' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -365,12 +366,14 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_sub
 json\t'The whole review, as the runner\'s API has it'
 markdown\t'For a job summary or a comment'
 sarif\t'SARIF 2.1.0, for code scanning'
-rdjson\t'Reviewdog\'s diagnostic format'"
+rdjson\t'Reviewdog\'s diagnostic format'
+html\t'One file for a browser, which loads and runs nothing'"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l html -d 'As one HTML file, with what happened when: the same as `--format html`'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand job; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more about what is done'

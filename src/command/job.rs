@@ -4,11 +4,14 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 
 use super::why;
+use crate::api::Job;
 use crate::api::client::{Client, find_job};
 use crate::config::is_repo;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
+use crate::report::html::Life;
 use crate::report::{self, Format};
+use crate::review::{Receipt, Review};
 use crate::store::Store;
 
 /// List, show, follow and cancel jobs
@@ -34,6 +37,9 @@ pub enum Command {
         id: String,
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+        /// As one HTML file, with what happened when: the same as `--format html`
+        #[arg(long, conflicts_with_all = ["format", "json"])]
+        html: bool,
     },
     /// Follow a job to its end
     Follow {
@@ -82,7 +88,11 @@ pub async fn run(command: Command, host: &Host) -> Result<Exit> {
                 }
             }
         }
-        Command::Show { id, format } => {
+        Command::Show { id, format, html } if html || (format == Format::Html && !host.ui.json) => {
+            let job = find_job(&client, &id).await?;
+            host.ui.data(&page(&client, &job).await?)?;
+        }
+        Command::Show { id, format, .. } => {
             let job = find_job(&client, &id).await?;
             match &job.review {
                 Some(review) if !host.ui.json => {
@@ -108,6 +118,31 @@ pub async fn run(command: Command, host: &Host) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// A job that has ended, as HTML; one that came to no review has its reason.
+async fn page(client: &Client, job: &Job) -> Result<String> {
+    let Some(outcome) = job.outcome else {
+        bail!(
+            Fail::new(format!("job {} has not ended yet", job.id))
+                .hint(format!("`cicdctl job follow {}` waits for its end", job.id))
+        );
+    };
+    let mut events = Vec::new();
+    client.follow(&job.id, true, &mut |event| events.push(event.clone())).await?;
+    let review = job.review.clone().unwrap_or_else(|| Review {
+        job: job.id.clone(),
+        project: job.pull.clone().or_else(|| job.request.repo.clone()).unwrap_or_else(|| "no project".into()),
+        subject: job.request.subject(),
+        outcome,
+        reason: job.reason.clone(),
+        summary: None,
+        findings: Vec::new(),
+        receipt: Receipt::default(),
+        retry_at_ms: None,
+        unpublished: None,
+    });
+    Ok(report::html::render(&review, Some(Life { job, events: &events })))
 }
 
 /// The store, where nobody answers for it: then nobody has it open either, perhaps in an older form.

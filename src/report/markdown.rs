@@ -282,7 +282,7 @@ fn one_line(text: &str) -> String {
     plain::one_line(text, 1000)
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

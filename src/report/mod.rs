@@ -3,6 +3,7 @@
 //! Whatever the format, only `reviewed` looks like a pass; any other outcome says so before all else. What comes from
 //! the change or the engine is hostile: each format writes it so that it can neither act nor pretend to be ours.
 
+pub mod html;
 mod json;
 pub mod markdown;
 mod rdjson;
@@ -35,10 +36,13 @@ pub enum Format {
     Sarif,
     /// Reviewdog's diagnostic format
     Rdjson,
+    /// One file for a browser, which loads and runs nothing
+    Html,
 }
 
 impl Format {
-    pub const ALL: [Format; 5] = [Format::Text, Format::Json, Format::Markdown, Format::Sarif, Format::Rdjson];
+    pub const ALL: [Format; 6] =
+        [Format::Text, Format::Json, Format::Markdown, Format::Sarif, Format::Rdjson, Format::Html];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,6 +51,7 @@ impl Format {
             Format::Markdown => "markdown",
             Format::Sarif => "sarif",
             Format::Rdjson => "rdjson",
+            Format::Html => "html",
         }
     }
 }
@@ -64,7 +69,7 @@ impl FromStr for Format {
         Format::ALL
             .into_iter()
             .find(|format| format.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is no format: one of text, json, markdown, sarif, rdjson"))
+            .ok_or_else(|| format!("`{text}` is no format: one of text, json, markdown, sarif, rdjson, html"))
     }
 }
 
@@ -84,6 +89,7 @@ pub fn render(format: Format, review: &Review, style: Style) -> String {
         Format::Markdown => markdown::render(review),
         Format::Sarif => sarif::render(review),
         Format::Rdjson => rdjson::render(review),
+        Format::Html => html::render(review, None),
     }
 }
 
@@ -308,7 +314,7 @@ mod tests {
             assert_eq!(<Format as clap::ValueEnum>::from_str(format.as_str(), false), Ok(format));
         }
         let error = "xml".parse::<Format>().unwrap_err();
-        assert_eq!(error, "`xml` is no format: one of text, json, markdown, sarif, rdjson");
+        assert_eq!(error, "`xml` is no format: one of text, json, markdown, sarif, rdjson, html");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::Place;
 
-const FORMATS: [&str; 5] = ["text", "json", "sarif", "rdjson", "markdown"];
+const FORMATS: [&str; 6] = ["text", "json", "sarif", "rdjson", "markdown", "html"];
 
 /// A working copy with more findings than a pipe holds.
 fn many_faults() -> Place {
@@ -105,7 +105,7 @@ fn colour_is_for_terminals_and_only_where_it_is_wanted() {
     assert!(on_terminal("-q review", &[]), "a terminal gets colour");
     assert!(!on_terminal("-q review", &[("NO_COLOR", "1")]));
     assert!(!on_terminal("-q review --color never", &[]));
-    for format in ["json", "sarif", "rdjson", "markdown"] {
+    for format in ["json", "sarif", "rdjson", "markdown", "html"] {
         assert!(!on_terminal(&format!("-q review --format {format}"), &[]), "{format}");
     }
     let piped = |line: &str, variables: &[(&str, &str)]| {
@@ -115,7 +115,7 @@ fn colour_is_for_terminals_and_only_where_it_is_wanted() {
         !piped("review", &[]) && !piped("review", &[("NO_COLOR", "")]) && !piped("review", &[("CLICOLOR_FORCE", "0")])
     );
     assert!(piped("review --color always", &[]));
-    for format in ["json", "sarif", "rdjson", "markdown"] {
+    for format in ["json", "sarif", "rdjson", "markdown", "html"] {
         assert!(!piped(&format!("-q review --format {format} --color always"), &[]), "{format}");
     }
 }

@@ -37,6 +37,9 @@ check "--format sarif is SARIF 2.1.0" \
 check "--format rdjson is one diagnostic for each finding" \
     alice "$review --format rdjson | jq -e '.diagnostics | length == 11'"
 check "--format markdown is Markdown" expect_output '^#+ |^\*\*|^- ' alice "$review --format markdown"
+check "--html is one file with findings and what happened when" alice '
+    cicdctl job show $(cicdctl job list --json | jq -r ".[0].id") --html >report.html &&
+    grep -q "Content-Security-Policy" report.html && test $(grep -c "<details class=.finding" report.html) = 11 && grep -q ">begun<" report.html'
 check "stdout is the report and nothing else" \
     alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --format json 2>/dev/null | jq -e .outcome'
 
