@@ -55,6 +55,9 @@ _cicdctl() {
             cicdctl,logs)
                 cmd="cicdctl__subcmd__logs"
                 ;;
+            cicdctl,metrics)
+                cmd="cicdctl__subcmd__metrics"
+                ;;
             cicdctl,review)
                 cmd="cicdctl__subcmd__review"
                 ;;
@@ -310,6 +313,9 @@ _cicdctl() {
             cicdctl__subcmd__help,logs)
                 cmd="cicdctl__subcmd__help__subcmd__logs"
                 ;;
+            cicdctl__subcmd__help,metrics)
+                cmd="cicdctl__subcmd__help__subcmd__metrics"
+                ;;
             cicdctl__subcmd__help,review)
                 cmd="cicdctl__subcmd__help__subcmd__review"
                 ;;
@@ -430,6 +436,12 @@ _cicdctl() {
             cicdctl__subcmd__help__subcmd__job,show)
                 cmd="cicdctl__subcmd__help__subcmd__job__subcmd__show"
                 ;;
+            cicdctl__subcmd__help__subcmd__metrics,dashboard)
+                cmd="cicdctl__subcmd__help__subcmd__metrics__subcmd__dashboard"
+                ;;
+            cicdctl__subcmd__help__subcmd__metrics,rules)
+                cmd="cicdctl__subcmd__help__subcmd__metrics__subcmd__rules"
+                ;;
             cicdctl__subcmd__help__subcmd__run,agent)
                 cmd="cicdctl__subcmd__help__subcmd__run__subcmd__agent"
                 ;;
@@ -498,6 +510,24 @@ _cicdctl() {
                 ;;
             cicdctl__subcmd__job__subcmd__help,show)
                 cmd="cicdctl__subcmd__job__subcmd__help__subcmd__show"
+                ;;
+            cicdctl__subcmd__metrics,dashboard)
+                cmd="cicdctl__subcmd__metrics__subcmd__dashboard"
+                ;;
+            cicdctl__subcmd__metrics,help)
+                cmd="cicdctl__subcmd__metrics__subcmd__help"
+                ;;
+            cicdctl__subcmd__metrics,rules)
+                cmd="cicdctl__subcmd__metrics__subcmd__rules"
+                ;;
+            cicdctl__subcmd__metrics__subcmd__help,dashboard)
+                cmd="cicdctl__subcmd__metrics__subcmd__help__subcmd__dashboard"
+                ;;
+            cicdctl__subcmd__metrics__subcmd__help,help)
+                cmd="cicdctl__subcmd__metrics__subcmd__help__subcmd__help"
+                ;;
+            cicdctl__subcmd__metrics__subcmd__help,rules)
+                cmd="cicdctl__subcmd__metrics__subcmd__help__subcmd__rules"
                 ;;
             cicdctl__subcmd__run,agent)
                 cmd="cicdctl__subcmd__run__subcmd__agent"
@@ -608,7 +638,7 @@ _cicdctl() {
 
     case "${cmd}" in
         cicdctl)
-            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help"
+            opts="-q -v -h -V --json --quiet --verbose --color --config --user --help --version init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2244,7 +2274,7 @@ _cicdctl() {
             return 0
             ;;
         cicdctl__subcmd__help)
-            opts="init apply upgrade uninstall agent status logs review job finding cost doctor config gc engine skill workflow secret run generate help"
+            opts="init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2887,6 +2917,48 @@ _cicdctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cicdctl__subcmd__help__subcmd__metrics)
+            opts="rules dashboard"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__metrics__subcmd__dashboard)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__help__subcmd__metrics__subcmd__rules)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cicdctl__subcmd__help__subcmd__review)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -3492,6 +3564,144 @@ _cicdctl() {
                     COMPREPLY=($(compgen -W "short short-iso cat json" -- "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__metrics)
+            opts="-q -v -h --textfile --json --quiet --verbose --color --config --user --help rules dashboard help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --textfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__metrics__subcmd__dashboard)
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__metrics__subcmd__help)
+            opts="rules dashboard help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__metrics__subcmd__help__subcmd__dashboard)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__metrics__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__metrics__subcmd__help__subcmd__rules)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cicdctl__subcmd__metrics__subcmd__rules)
+            opts="-q -v -h --json --quiet --verbose --color --config --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -84,6 +84,7 @@ pub enum Command {
     #[command(subcommand)]
     Finding(command::finding::Command),
     Cost(command::cost::Args),
+    Metrics(command::metrics::Args),
     Doctor(command::doctor::Args),
     #[command(subcommand)]
     Config(command::config::Command),
@@ -192,6 +193,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Job(command) => command::job::run(command, &host).await,
         Command::Finding(command) => command::finding::run(command, &host).await,
         Command::Cost(args) => command::cost::run(args, &host).await,
+        Command::Metrics(args) => command::metrics::run(args, &host).await,
         Command::Doctor(args) => command::doctor::run(args, &host).await,
         Command::Config(command) => command::config::run(command, &host),
         Command::Gc(args) => command::gc::run(args, &host).await,

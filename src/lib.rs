@@ -17,6 +17,7 @@
 //! - [`disk`]: room on the disk, what of it is ours, and what is given back (`cicdctl gc`, its timer, a full disk).
 //! - [`secret`]: keys and tokens: where they are kept, how they get to who needs them, and how they stay out of texts.
 //! - [`money`]: amounts, caps, and what an engine may be given.
+//! - [`metrics`]: what Prometheus sees.
 //! - [`task`] keeps long work off the thread that answers.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
@@ -40,6 +41,7 @@ pub mod globs;
 pub mod host;
 pub mod install;
 pub mod journal;
+pub mod metrics;
 pub mod money;
 pub mod plain;
 pub mod probe;

@@ -15,6 +15,7 @@ pub mod generate;
 pub mod init;
 pub mod job;
 pub mod logs;
+pub mod metrics;
 pub mod review;
 pub mod run;
 pub mod secret;

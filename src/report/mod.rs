@@ -11,7 +11,7 @@ mod sarif;
 mod text;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -17,9 +17,10 @@ use serde::Serialize;
 use super::{Scope, Shared, room};
 use crate::agent::AgentName;
 use crate::api::{Happening, JobState, Problem, ReviewRequest, RunnerInfo, client};
+use crate::cage::Cage;
 use crate::config::{Agent, is_repo};
 use crate::disk;
-use crate::review::Outcome;
+use crate::metrics;
 use crate::store::{Accepted, Ask, Cancelled, now_ms};
 
 /// Largest body of a request, in bytes.
@@ -93,7 +94,7 @@ async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     }
     match (method.clone(), &segments[..]) {
         (_, ["healthz" | "readyz"]) => info(shared).await,
-        (_, ["metrics"]) => metrics(shared).await,
+        (_, ["metrics"]) => show_metrics(shared).await,
         (_, ["openapi.json"]) => Ok(body(StatusCode::OK, "application/json", include_str!("openapi.json"))),
         (_, ["review"]) => review(shared, request).await,
         (_, ["jobs"]) => jobs(shared, request.uri().query().unwrap_or_default()).await,
@@ -118,21 +119,15 @@ async fn info(shared: &Shared) -> Result<Answer, Refusal> {
     json(StatusCode::OK, &info)
 }
 
-/// OpenMetrics text of what the store knows.
-async fn metrics(shared: &Shared) -> Result<Answer, Refusal> {
-    let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
-    let outcomes = shared.store.outcomes().await?;
-    let mut text =
-        String::from("# TYPE cicd_jobs gauge\n# HELP cicd_jobs Jobs of this process's queue that have not ended.\n");
-    text.push_str(&format!("cicd_jobs{{state=\"queued\"}} {queued}\ncicd_jobs{{state=\"running\"}} {running}\n"));
-    text.push_str("# TYPE cicd_reviews counter\n# HELP cicd_reviews Jobs that have ended, by outcome, of the runner and all agents.\n");
-    for outcome in Outcome::ALL {
-        let count = outcomes.iter().find(|(ended, _)| *ended == outcome).map_or(0, |(_, count)| *count);
-        text.push_str(&format!("cicd_reviews_total{{outcome=\"{outcome}\"}} {count}\n"));
-    }
-    text.push_str("# TYPE cicd_connections gauge\n# HELP cicd_connections Open connections on the socket.\n");
-    text.push_str(&format!("cicd_connections {}\n# EOF\n", shared.connections.load(Ordering::SeqCst)));
-    Ok(body(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text))
+/// OpenMetrics text of what store, units and disk say.
+async fn show_metrics(shared: &Shared) -> Result<Answer, Refusal> {
+    let manager = match &shared.cage {
+        Cage::Unit(manager) => Some(manager),
+        Cage::Child { .. } => None,
+    };
+    let mut snapshot = metrics::gather::gather(&shared.host, Some(&shared.store), manager).await;
+    snapshot.connections = Some(shared.connections.load(Ordering::SeqCst));
+    Ok(body(StatusCode::OK, metrics::CONTENT_TYPE, snapshot.openmetrics()?))
 }
 
 async fn review(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Refusal> {

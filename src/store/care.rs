@@ -167,14 +167,6 @@ fn prune_some(connection: &mut Connection, before_ms: i64) -> Result<Pruned> {
     let transaction = begin(connection)?;
     let ids = format!("SELECT id FROM jobs WHERE {OLD} ORDER BY id LIMIT {AT_ONCE}");
     let pruned = weigh(&transaction, &ids, before_ms)?;
-    transaction.execute(
-        &format!(
-            "INSERT INTO pruned (outcome, jobs)
-             SELECT outcome, count(*) FROM jobs WHERE id IN ({ids}) AND outcome IS NOT NULL GROUP BY outcome
-             ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs"
-        ),
-        params![before_ms],
-    )?;
     // Events go with their job.
     transaction.execute(&format!("DELETE FROM jobs WHERE id IN ({ids})"), params![before_ms])?;
     transaction.commit()?;

@@ -1,8 +1,8 @@
 //! The truth about jobs: one SQLite file per user in WAL mode, shared by the runner and every agent. What a method
 //! has returned from is on disk (`synchronous=FULL`), so a 202 after [`Store::accept`] is a promise. This file opens and
 //! reads it; [`queue`] is the way of a job through it, [`spend`] what engines cost, [`watch`] what is known of watched
-//! repositories, [`ledger`] what is remembered of findings, [`pause`] who begins nothing for now, [`care`] how the file
-//! stays small and sound.
+//! repositories, [`ledger`] what is remembered of findings, [`pause`] who begins nothing for now, [`totals`] what it
+//! all adds up to, [`care`] how the file stays small and sound.
 //!
 //! SQLite blocks, so the connection lives in a thread of its own; the methods send it closures and wait.
 
@@ -13,6 +13,7 @@ mod owed;
 mod pause;
 mod queue;
 mod spend;
+mod totals;
 pub mod version;
 mod watch;
 
@@ -28,17 +29,18 @@ use crate::agent::AgentName;
 use crate::api::{Happening, Job, JobEvent, JobState};
 use crate::error::Fail;
 use crate::files;
-use crate::review::{Outcome, Review};
+use crate::review::Review;
 
 pub use care::{COPYING, Pruned, backups, is_damage};
 pub use ledger::Wanted;
 pub use pause::Pause;
 pub use queue::{Accepted, Ask, Blame, Cancelled, Ending, Next};
 pub use spend::{Call, Caps, Payer, Price, Reserved, Spending};
+pub use totals::{BUCKETS, COVERAGES, Cost, Stage, Times, Totals, Waiting};
 pub use watch::{Changed, Key, Look, Step, Watch, WatchState, Watched};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("spend.sql"),
     include_str!("approvals.sql"),
     include_str!("watch.sql"),
@@ -46,6 +48,7 @@ const STEPS: [&str; 7] = [
     include_str!("blame.sql"),
     include_str!("pause.sql"),
     include_str!("care.sql"),
+    include_str!("totals.sql"),
 ];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
 /// How long one that another process has locked is waited for.
@@ -266,25 +269,6 @@ impl Store {
         .await
     }
 
-    /// How many jobs ended in each outcome, those that are forgotten among them.
-    pub async fn outcomes(&self) -> Result<Vec<(Outcome, u64)>> {
-        self.run(|connection| {
-            let rows: Vec<(String, u64)> = connection
-                .prepare_cached(
-                    "SELECT outcome, sum(jobs) FROM (
-                         SELECT outcome, count(*) AS jobs FROM jobs WHERE state = 'ended' GROUP BY outcome
-                         UNION ALL SELECT outcome, jobs FROM pruned
-                     ) GROUP BY outcome",
-                )?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?;
-            rows.into_iter()
-                .map(|(name, count)| Ok((name.parse().map_err(|error: String| anyhow!(error))?, count)))
-                .collect()
-        })
-        .await
-    }
-
     /// Number of a job's last event; 0 where there is none.
     pub async fn last_event(&self, id: &str) -> Result<u64> {
         let id = id.to_owned();
@@ -421,7 +405,10 @@ fn append(transaction: &Transaction<'_>, id: &str, what: &Happening) -> Result<(
              SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3 FROM events WHERE job = ?1",
         )?
         .execute(params![id, now_ms(), serde_json::to_string(what)?])?;
-    Ok(())
+    match what {
+        Happening::Engine { progress } => totals::progressed(transaction, progress),
+        _ => Ok(()),
+    }
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {

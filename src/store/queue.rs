@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{COLUMNS, OPEN, Pause, Store, append, begin, job_of_row, next_id, now_ms, pause};
+use super::{COLUMNS, OPEN, Pause, Store, append, begin, job_of_row, next_id, now_ms, pause, totals};
 use crate::agent::AgentName;
 use crate::api::{Happening, Job, JobState, ReviewRequest, Trigger};
 use crate::quantity::{count, duration};
@@ -596,6 +596,7 @@ fn end(
     reason: Option<&str>,
     review: Option<&Review>,
 ) -> Result<()> {
+    let kept = review;
     let review = review.map(serde_json::to_string).transpose()?;
     let changed = transaction.execute(
         "UPDATE jobs SET state = 'ended', ended_ms = ?2, outcome = ?3, reason = ?4, review = ?5, not_before_ms = NULL
@@ -604,6 +605,7 @@ fn end(
     )?;
     if changed == 1 {
         append(transaction, id, &Happening::Ended { outcome, reason: reason.map(str::to_owned) })?;
+        totals::ended(transaction, id, outcome, kept)?;
     }
     Ok(())
 }

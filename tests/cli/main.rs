@@ -7,6 +7,7 @@ mod doctor;
 mod finding;
 mod help;
 mod job;
+mod metrics;
 mod pipes;
 mod review;
 mod secret;

@@ -43,6 +43,16 @@ check "--html is one file with findings and what happened when" alice '
 check "stdout is the report and nothing else" \
     alice 'cd ~/myapp && cicdctl review HEAD~1..HEAD --format json 2>/dev/null | jq -e .outcome'
 
+#-- metrics -----------------------------------------------------------------------------
+
+check "metrics are read the same from the socket and without it" alice '
+    jobs() { grep "^cicd_jobs_ended_total"; }
+    cicdctl metrics | jobs >own && curl -sS --unix-socket $XDG_RUNTIME_DIR/cicd-runner.sock http://localhost/metrics | jobs >socket && diff own socket &&
+        grep -qx "cicd_jobs_ended_total{agent=\"myapp\",outcome=\"reviewed\"} [1-9][0-9.]*" own'
+alice 'cicdctl metrics --textfile m.prom && cat m.prom' >"/tmp/$name.prom"
+check "promtool has nothing against the textfile" promtool check metrics <"/tmp/$name.prom"
+rm -f "/tmp/$name.prom"
+
 #-- units -------------------------------------------------------------------------------
 
 run alice 'cd ~/.config/systemd/user &&

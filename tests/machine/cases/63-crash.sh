@@ -122,6 +122,10 @@ check "it is cancelled" alice 'cicdctl job cancel $(cat ~/job)'
 check "nothing is left" wait_for 20 alice "test \"\$($left)\" = '0 0 0'"
 
 begin "removed with its agent"
+check "after all of that the counters agree with the store" alice '
+    cicdctl metrics | sed -n "s/^cicd_jobs_ended_total{.*outcome=\"\(.*\)\"} \(.*\)$/\1 \2/p" | awk "\$2 { n[\$1] += \$2 } END { for (o in n) print o, n[o] }" | sort >counted
+    cicdctl job list -n 1000 --json | jq -r ".[].outcome // empty" | sort | uniq -c | awk "{ print \$2, \$1 }" | sort >kept
+    test -s kept && diff counted kept'
 check "the agent is removed" alice 'cicdctl agent remove myapp --yes'
 check "nothing is left" alice "test \"\$($left)\" = '0 0 0'"
 check "the job has ended" alice "$job"' | jq -e ".outcome == \"cancelled\""'
