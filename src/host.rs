@@ -271,8 +271,17 @@ impl Host {
             let of = of.canonicalize().unwrap_or_else(|_| of.clone());
             path.starts_with(&of).then(|| of.components().count())
         };
-        let owners = self.agents(config)?.into_iter().filter_map(|agent| Some((depth(&agent)?, agent)));
-        Ok(owners.max_by_key(|(depth, _)| *depth).map(|(_, agent)| agent))
+        let mut owners = Vec::new();
+        for name in self.agent_names()? {
+            let name = name?;
+            match self.agent(&name, config) {
+                // What is wrong with one agent is no concern of the others' projects.
+                Err(error) if may_own(&self.paths.agent_file(&name), &path) => return Err(error),
+                Err(_) => {}
+                Ok(agent) => owners.extend(agent.and_then(|agent| Some((depth(&agent)?, agent)))),
+            }
+        }
+        Ok(owners.into_iter().max_by_key(|(depth, _)| *depth).map(|(_, agent)| agent))
     }
 
     /// The agent of that name, or an error that says which ones there are.
@@ -346,6 +355,17 @@ impl Host {
             file.is_absolute()
                 && file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
         })
+    }
+}
+
+/// Whether the agent of a file that is wrong could be that of a project: its `path` is above, or cannot be told.
+fn may_own(file: &Path, project: &Path) -> bool {
+    let Some(table) = read_config(file).ok().flatten().and_then(|text| text.parse::<toml::Table>().ok()) else {
+        return true;
+    };
+    match table.get("path").and_then(toml::Value::as_str).map(Path::new) {
+        Some(path) if path.is_absolute() => project.starts_with(path.canonicalize().as_deref().unwrap_or(path)),
+        _ => !table.contains_key("repo"),
     }
 }
 

@@ -510,6 +510,29 @@ async fn only_our_own_user_is_answered() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_one_agent_is_no_concern_of_another_project() {
+    let place = Place::new();
+    let (good, bad) = (place.path("good"), place.path("bad"));
+    for dir in [&good, &bad] {
+        std::fs::create_dir_all(dir).unwrap();
+    }
+    place.agent("good", &format!("path = {good:?}\nrepo = \"acme/good\"\n"));
+    place.agent("bad", &format!("path = {bad:?}\nrepo = \"acme/bad\"\n[limits]\nmemroy = \"1G\"\n"));
+    let runner = place.runner();
+    let asked = async |request: serde_json::Value| runner.post(&request).await;
+    for request in [json!({"path": good}), json!({"repo": "acme/good"}), json!({"agent": "good"})] {
+        let answer = asked(request).await;
+        assert_eq!((answer.status, answer.json()["agent"].as_str()), (202, Some("good")), "{answer:?}");
+    }
+    for request in [json!({"path": bad}), json!({"repo": "acme/bad"}), json!({"pr": 1})] {
+        assert!(asked(request).await.problem(500).contains("bad.toml:4:1: unknown field `memroy`"));
+    }
+    // Its job says so, too.
+    assert_eq!(asked(json!({"agent": "bad"})).await.json()["agent"].as_str(), Some("bad"));
+    runner.stop().await;
+}
+
+#[tokio::test]
 async fn a_job_belongs_to_the_agent_that_is_named_or_has_the_project() {
     let place = Place::new();
     let (outer, inner) = (place.path("src"), place.path("src/vendor/lib"));

@@ -37,7 +37,9 @@ fn configuration(host: &Host, name: Option<&AgentName>, service: &UnitState) -> 
     let wrong = host.config().and_then(|config| name.map(|name| host.agent(name, &config)).transpose()).err();
     match (wrong, said(service)) {
         (Some(error), _) => Some(review::reason(&error)),
-        (None, Some(said)) => Some(format!("{said} (it can be read now)")),
+        // It may be about the store.
+        (None, Some(said)) if said.contains(".toml") => Some(format!("{said} (it can be read now)")),
+        (None, said @ Some(_)) => said,
         (None, None) => None,
     }
 }

@@ -87,7 +87,10 @@ fn units(args: &Args, host: &Host) -> Result<Vec<String>> {
         Some("runner") => Ok(vec!["cicd-runner.service".into(), "cicd-runner.socket".into()]),
         Some(name) => {
             let name: AgentName = name.parse().map_err(Fail::usage)?;
-            host.known_agent(&name, &host.config()?)?;
+            // One whose file is wrong is the more interesting.
+            if !host.paths.agent_file(&name).exists() {
+                host.known_agent(&name, &host.config()?)?;
+            }
             Ok(vec![name.service(), name.socket()])
         }
     }

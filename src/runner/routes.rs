@@ -188,11 +188,12 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<(Option<AgentName>, O
         return Ok((Some(own.clone()), agent.and_then(|agent| agent.repo)));
     }
     let config = shared.host.config()?;
-    let agents = shared.host.agents(&config)?;
     if let Some(name) = &asked.agent {
-        return match agents.into_iter().find(|agent| agent.name == *name) {
-            Some(agent) => Ok(whole(agent)),
-            None => refuse(
+        return match shared.host.agent(name, &config) {
+            Ok(Some(agent)) => Ok(whole(agent)),
+            // What is wrong shows in the job.
+            Err(_) => Ok((Some(name.clone()), None)),
+            Ok(None) => refuse(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 format!("there is no agent `{name}`; `cicdctl agent list` shows those there are"),
             ),
@@ -203,9 +204,16 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<(Option<AgentName>, O
     }
     if let Some(repo) = &asked.repo {
         let is_it = |agent: &Agent| agent.repo.as_ref().is_some_and(|of| of.eq_ignore_ascii_case(repo));
-        return Ok(agents.into_iter().find(is_it).map_or((None, None), whole));
+        // One of the others may be wrong; it may be the one that is meant only where no other is.
+        let all = shared.host.agent_names()?.into_iter().map(|name| shared.host.agent(&name?, &config));
+        let (agents, wrong): (Vec<_>, Vec<_>) = all.partition(Result::is_ok);
+        return match (agents.into_iter().filter_map(Result::ok).flatten().find(is_it), wrong.into_iter().next()) {
+            (None, Some(Err(error))) => Err(error.into()),
+            (found, _) => Ok(found.map_or((None, None), whole)),
+        };
     }
-    let mut with_project = agents.into_iter().filter(|agent| agent.path.is_some() || agent.repo.is_some());
+    let mut with_project =
+        shared.host.agents(&config)?.into_iter().filter(|agent| agent.path.is_some() || agent.repo.is_some());
     match (with_project.next(), with_project.next()) {
         (Some(only), None) => Ok(whole(only)),
         _ => Ok((None, None)),

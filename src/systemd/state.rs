@@ -172,7 +172,7 @@ impl UnitState {
 pub fn exit_status_name(status: i32) -> Option<&'static str> {
     Some(match status {
         75 => "try again later",
-        78 => "wrong configuration",
+        78 => "wrong configuration, or a damaged store",
         200 => "CHDIR: no such working directory",
         203 => "EXEC: the program could not be started",
         204 => "MEMORY",

@@ -84,8 +84,8 @@ impl Disk {
 #[derive(Debug, Serialize)]
 pub(super) struct Unit {
     pub(super) name: String,
-    /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `absent`, `foreground`,
-    /// `paused`, `draining`.
+    /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `restarting`, `absent`,
+    /// `foreground`, `paused`, `draining`.
     pub(super) word: &'static str,
     pub(super) service: UnitState,
     pub(super) socket: UnitState,
@@ -345,6 +345,8 @@ pub fn word(service: Option<&UnitState>, socket: Option<&UnitState>) -> &'static
         // A service that the user wrote may do without a socket.
         (active, listens) if socket.load == "not-found" && (active != "active" || listens) => "absent",
         ("failed", _) if service.result.as_deref() == Some("start-limit-hit") => "crash-loop",
+        // After the first end it has only been unlucky.
+        ("activating", _) if service.sub == "auto-restart" && service.restarts == Some(0) => "restarting",
         ("activating", _) if service.sub == "auto-restart" => "crash-loop",
         ("failed", _) => "failed",
         _ if socket.is_failed() => "failed",
@@ -424,5 +426,19 @@ mod tests {
     fn who_has_only_jobs_that_wait_does_not_work() {
         assert!(is_working("1 running, 0 queued") && is_working("12 running, 3 queued; watching a/b"));
         assert!(!is_working("0 running, 3 queued; paused by alice") && !is_working("idle; watching a/running"));
+    }
+
+    #[test]
+    fn one_end_is_no_crash_loop() {
+        let socket = UnitState { load: "loaded".into(), active: "active".into(), ..UnitState::default() };
+        let service = |restarts| UnitState {
+            load: "loaded".into(),
+            active: "activating".into(),
+            sub: "auto-restart".into(),
+            restarts: Some(restarts),
+            ..UnitState::default()
+        };
+        assert_eq!(word(Some(&service(0)), Some(&socket)), "restarting");
+        assert_eq!(word(Some(&service(1)), Some(&socket)), "crash-loop");
     }
 }

@@ -91,6 +91,9 @@ fn trouble(status: &Status) -> Vec<String> {
             "starting" if let Some(text) = &unit.service.status_text => {
                 lines.push(format!("{} is starting: {}", unit.name, plain::visible(text)));
             }
+            "restarting" => {
+                lines.push(format!("{} is started again by systemd: {}", unit.name, unit.service.failure()));
+            }
             "absent" => lines.push(format!("{} has no unit; `cicdctl init` and `cicdctl apply` write it", unit.name)),
             "failed" | "crash-loop" => {
                 let mut cause = if unit.service.is_failed() || unit.word == "crash-loop" {
@@ -98,7 +101,9 @@ fn trouble(status: &Status) -> Vec<String> {
                 } else {
                     unit.socket.failure()
                 };
-                if let Some(more) = &unit.cause {
+                // A store that is damaged is told of above, for all at once.
+                let is_told = |more: &str| status.problems.iter().any(|problem| plain::one_line(problem, 1000) == more);
+                if let Some(more) = unit.cause.as_ref().filter(|more| !is_told(more)) {
                     cause = format!("{cause}: {more}");
                 }
                 lines.push(format!(
