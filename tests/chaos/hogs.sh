@@ -79,10 +79,11 @@ for kind in $hogs; do
             check "bomb: it came to its limit of tasks and not beyond" test "$(value tasks)" -ge 30 -a "$(value tasks)" -le 40
             ;;
         spinner)
-            hog spinner 'cpu = "40%"' 'timeout = "8s"'
-            ends spinner 'failed: .*was not done after 8s'
-            # Ten seconds of four tenths of a processor, and what a sample may be late by.
-            check "spinner: it got its share and no more" test "$(value cpu)" -gt 1000000 -a "$(value cpu)" -le 6000000
+            hog spinner 'cpu = "20%"' 'timeout = "10s"'
+            ends spinner 'failed: .*was not done after 10s'
+            # Up to 15 seconds of a fifth of a processor, and what a sample may be late by. Without a limit it gets more than
+            # that even where it shares the one processor with the agent next door.
+            check "spinner: it got its share and no more" test "$(value cpu)" -gt 300000 -a "$(value cpu)" -le 3400000
             ;;
         daemon)
             hog daemon 'timeout = "60s"'
@@ -121,19 +122,23 @@ for kind in $hogs; do
             # below the user manager may put a process there.
             configure </dev/null
             run alice 'group=/sys/fs/cgroup/user.slice/user-$UID.slice/user@$UID.service/cicd.slice/cicd-agent@myapp.service
+                cicdctl agent set myapp --cpu 100% --tasks 60 --quiet
                 systemctl --user start cicd-agent@myapp.service
+                hit() { for i in $(seq 150); do grep -q "^$2 [1-9]" $group/$1 && return; sleep 0.2; done; }
                 for kind in memory bomb; do
                     systemd-run --user --quiet sh -c "echo 0 >$group/cgroup.procs && exec hog $kind" </dev/null
-                    sleep 2; echo "-- $kind"; chaos latency other 25 1 ~/other
-                    echo "tasks $(cat $group/pids.current) of $(cat $group/pids.max), $(grep oom_kill $group/memory.events | xargs)"
+                    [ $kind = memory ] || hit pids.events max
+                    echo "-- $kind"; chaos latency other 25 1 ~/other
+                    [ $kind = bomb ] || hit memory.events oom_kill
+                    echo "tasks $(cat $group/pids.current) of $(cat $group/pids.max), refused $(xargs <$group/pids.events), $(grep oom_kill $group/memory.events | xargs)"
                     [ $kind = memory ] || systemctl --user restart cicd-agent@myapp.service
                 done
                 for i in $(seq 50); do pgrep -u $UID -f "^/usr/bin/python3 /usr/local/bin/hog" >/dev/null || break; sleep 0.2; done
                 echo "left $(pgrep -u $UID -fc "^/usr/bin/python3 /usr/local/bin/hog") in all"
                 cd ~/myapp && cicdctl review HEAD~1..HEAD --json | jq -r .outcome'
             printf '%s\n' "$output" | sed 's/^/# agent: /'
-            shows "agent: a memory hog in its own unit was killed there" 'oom_kill [1-9]'
-            shows "agent: a fork bomb came to the unit's limit" '^tasks ([0-9]+) of \1,'
+            shows "agent: a memory hog in its own unit was killed there" '^tasks .* oom_kill [1-9]'
+            shows "agent: a fork bomb came to the unit's limit" '^tasks [0-9]+ of 60, refused max [1-9]'
             shows "agent: nothing of them is left" '^left 0 in all$'
             shows "agent: it reviews afterwards" '^reviewed$'
             call=$(worst GET "$output" | sort -n | tail -n 1)
