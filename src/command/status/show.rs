@@ -101,9 +101,7 @@ fn trouble(status: &Status) -> Vec<String> {
                 } else {
                     unit.socket.failure()
                 };
-                // A store that is damaged is told of above, for all at once.
-                let is_told = |more: &str| status.problems.iter().any(|problem| plain::one_line(problem, 1000) == more);
-                if let Some(more) = unit.cause.as_ref().filter(|more| !is_told(more)) {
+                if let Some(more) = &unit.cause {
                     cause = format!("{cause}: {more}");
                 }
                 lines.push(format!(
