@@ -28,8 +28,8 @@ pub use classic::classic;
 /// Content type of [`Snapshot::openmetrics`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How the runner is called where agents have their names.
-const RUNNER: &str = "runner";
+/// How the runner is called where agents have their names; none of those can begin like that.
+const RUNNER: &str = "_runner";
 
 /// States of a unit (systemd.unit(5)).
 const STATES: [&str; 6] = ["active", "reloading", "inactive", "failed", "activating", "deactivating"];
@@ -329,10 +329,10 @@ mod tests {
         for line in [
             "cicd_jobs_ended_total{agent=\"shop\",outcome=\"reviewed\"} 7",
             "cicd_jobs_ended_total{agent=\"shop\",outcome=\"failed\"} 0",
-            "cicd_jobs_ended_total{agent=\"runner\",outcome=\"reviewed\"} 0",
+            "cicd_jobs_ended_total{agent=\"_runner\",outcome=\"reviewed\"} 0",
             "cicd_jobs_ended_total{agent=\"gone\",outcome=\"failed\"} 2",
             "cicd_jobs_queued{agent=\"shop\"} 2",
-            "cicd_jobs_queued{agent=\"runner\"} 0",
+            "cicd_jobs_queued{agent=\"_runner\"} 0",
             "cicd_queue_age_seconds{agent=\"shop\"} 30",
             "cicd_job_seconds_bucket{le=\"5.0\",stage=\"work\"} 3",
             "cicd_job_seconds_bucket{le=\"+Inf\",stage=\"work\"} 4",
@@ -352,6 +352,22 @@ mod tests {
         // Without a store the rest is shown.
         let text = Snapshot { totals: None, ..snapshot() }.openmetrics().unwrap();
         assert!(text.contains("cicd_unit_state") && !text.contains("cicd_jobs"));
+    }
+
+    #[test]
+    fn an_agent_called_runner_is_not_the_runner() {
+        let agents = ["runner".parse().unwrap()];
+        let text = Snapshot { agents: agents.to_vec(), ..snapshot() }.openmetrics().unwrap();
+        let mut series: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+            .collect();
+        series.sort_unstable();
+        let number = series.len();
+        series.dedup();
+        assert_eq!(series.len(), number, "{text}");
+        assert!(RUNNER.parse::<AgentName>().is_err());
     }
 
     #[test]
