@@ -858,6 +858,9 @@ impl Git {
             .args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
             .args(["-c", "core.quotePath=true", "-c", "gc.auto=0", "-c", "maintenance.auto=false"])
             .args(["-c", "protocol.ext.allow=never", "-c", "core.untrackedCache=false"])
+            // By default loose objects and references are not on disk yet when git ends: after a power cut the mirror
+            // would be damaged, and no pull request of the repository reviewed any more (git-config(1), core.fsync).
+            .args(["-c", "core.fsync=all", "-c", "core.fsyncMethod=batch"])
             .args(["-c", "pack.compression=1", "-c", &format!("core.bigFileThreshold={MAX_FILE}")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
