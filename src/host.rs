@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -135,6 +135,38 @@ pub struct Host {
     environment: HashMap<String, String>,
     config_override: Option<PathBuf>,
     secrets: Arc<secret::Memory>,
+    agents: Arc<Mutex<Agents>>,
+}
+
+/// Agents as they were read last: a runner with hundreds of them looks through all of them for every request.
+#[derive(Debug, Default)]
+struct Agents {
+    config: Config,
+    /// Each with what its file was then.
+    by_file: HashMap<PathBuf, (FileStamp, Agent)>,
+}
+
+/// What changes when somebody writes a file, or puts another in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileStamp {
+    place: (u64, u64),
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl FileStamp {
+    /// In seconds. A clock ticks slowly: of a file that was changed just now, a second change may not show.
+    const SETTLED: i64 = 2;
+
+    fn of(path: &Path) -> Option<FileStamp> {
+        let meta = std::fs::metadata(path).ok()?;
+        let now = crate::store::now_ms() / 1000;
+        (now - meta.ctime() >= Self::SETTLED).then(|| FileStamp {
+            place: (meta.dev(), meta.ino()),
+            size: meta.len(),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        })
+    }
 }
 
 impl Host {
@@ -162,11 +194,17 @@ impl Host {
             secrets: Arc::new(secret::Memory::new(|name| environment.get(name).map(String::as_str))),
             environment,
             config_override,
+            agents: Arc::default(),
         })
     }
 
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The configuration file that was named in place of the user's.
+    pub fn config_override(&self) -> Option<&Path> {
+        self.config_override.as_deref()
     }
 
     /// The user's secrets.
@@ -180,8 +218,15 @@ impl Host {
     }
 
     pub async fn manager(&self) -> Result<Manager> {
-        // An address from the environment may belong to another user (`su` keeps it); the runtime directory cannot.
-        let address = self.variable("DBUS_SESSION_BUS_ADDRESS").filter(|_| self.variable("XDG_RUNTIME_DIR").is_some());
+        Manager::connect(self.bus_address()?, &self.paths.runtime_dir).await
+    }
+
+    /// As [`Host::manager`], to only ask it about many units.
+    pub async fn manager_to_ask(&self) -> Result<Manager> {
+        Manager::connect_to_ask(self.bus_address()?, &self.paths.runtime_dir).await
+    }
+
+    fn bus_address(&self) -> Result<Option<&str>> {
         let owner = std::fs::metadata(&self.paths.runtime_dir).map(|meta| meta.uid());
         if owner.is_ok_and(|owner| owner != self.uid) {
             bail!(
@@ -189,7 +234,8 @@ impl Host {
                     .hint("XDG_RUNTIME_DIR is left over from somebody else's login; unset it, or log in by ssh")
             );
         }
-        Manager::connect(address, &self.paths.runtime_dir).await
+        // An address from the environment may belong to another user (`su` keeps it); the runtime directory cannot.
+        Ok(self.variable("DBUS_SESSION_BUS_ADDRESS").filter(|_| self.variable("XDG_RUNTIME_DIR").is_some()))
     }
 
     /// Whether there is a user manager to talk to at all.
@@ -257,10 +303,26 @@ impl Host {
 
     pub fn agent(&self, name: &AgentName, config: &Config) -> Result<Option<Agent>> {
         let path = self.paths.agent_file(name);
-        match read_config(&path)? {
-            Some(text) => Ok(Some(config::parse_agent(name, Source { path: &path, text: &text }, config)?)),
-            None => Ok(None),
+        // Before it is read: what is written meanwhile shows at the next look.
+        let stamp = FileStamp::of(&path);
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if agents.config != *config {
+            *agents = Agents { config: config.clone(), by_file: HashMap::new() };
         }
+        if let (Some(stamp), Some((known, agent))) = (stamp, agents.by_file.get(&path))
+            && *known == stamp
+        {
+            return Ok(Some(agent.clone()));
+        }
+        let Some(text) = read_config(&path)? else {
+            agents.by_file.remove(&path);
+            return Ok(None);
+        };
+        let agent = config::parse_agent(name, Source { path: &path, text: &text }, config)?;
+        if let Some(stamp) = stamp {
+            agents.by_file.insert(path, (stamp, agent.clone()));
+        }
+        Ok(Some(agent))
     }
 
     /// The agent of the project that `path` is in. One project may lie within another: the innermost is meant.

@@ -3,6 +3,7 @@
 
 mod live;
 mod login;
+mod private;
 mod proxy;
 mod state;
 
@@ -60,6 +61,15 @@ impl Manager {
         let mut manager = Manager::new(dial(bus_address, runtime_dir).await?).await?;
         manager.place = Some((bus_address.map(str::to_owned), runtime_dir.to_owned()));
         Ok(manager)
+    }
+
+    /// For many questions in a short time: over the manager's private socket, as `systemctl --user` does it, so that no
+    /// bus daemon has to pass on every answer; over the bus where that cannot be had.
+    pub async fn connect_to_ask(bus_address: Option<&str>, runtime_dir: &Path) -> Result<Manager> {
+        match dial_private(&runtime_dir.join("systemd/private")).await {
+            Ok(connection) => Manager::new(connection).await,
+            Err(_) => Manager::connect(bus_address, runtime_dir).await,
+        }
     }
 
     pub async fn new(connection: Connection) -> Result<Manager> {
@@ -261,9 +271,12 @@ impl Manager {
 
     /// State of the unit, loaded for the purpose if need be.
     pub async fn state(&self, unit: &str) -> Result<UnitState> {
-        let properties = self.properties(unit).await?;
+        let answer = self.all_properties(unit).await?;
+        let body = answer.body();
+        // Hundreds of properties come for each unit; only the values in use are taken out of the message.
+        let properties: HashMap<&str, Variant<'_>> = body.deserialize().with_context(|| unreadable(unit))?;
         let mut state = UnitState { name: unit.to_owned(), ..UnitState::default() };
-        state.fill(&properties);
+        state.fill(|name| properties.get(name));
         // A unit whose file was deleted stays loaded until the next reload, and is gone from then on.
         if state.fragment.as_ref().is_some_and(|file| !file.exists()) {
             state.load = "not-found".into();
@@ -273,16 +286,22 @@ impl Manager {
 
     /// All that systemd says of the unit.
     pub async fn properties(&self, unit: &str) -> Result<HashMap<String, OwnedVariant>> {
-        let path = self.proxy().load_unit(unit).await.with_context(|| format!("could not load `{unit}`"))?;
-        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection()).path(path).build().await?;
+        self.all_properties(unit).await?.body().deserialize().with_context(|| unreadable(unit))
+    }
+
+    /// One call: a unit that is asked for by its path is loaded for that.
+    async fn all_properties(&self, unit: &str) -> Result<zbus::Message> {
+        let interface = Some("org.freedesktop.DBus.Properties");
         // The empty name asks for the properties of all interfaces at once.
-        proxy.get_all("").await.with_context(|| format!("could not read the state of `{unit}`"))
+        self.connection()
+            .call_method(Some("org.freedesktop.systemd1"), object_path(unit), interface, "GetAll", &"")
+            .await
+            .with_context(|| unreadable(unit))
     }
 
     /// Only `ActiveState` and the control group of the unit: what can be asked often.
     pub async fn pulse(&self, unit: &str) -> Result<(String, Option<String>)> {
-        let path = self.proxy().load_unit(unit).await?;
-        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection()).path(path).build().await?;
+        let proxy = proxy::UnitPropertiesProxy::builder(&self.connection()).path(object_path(unit)).build().await?;
         let (active, group) = tokio::join!(
             proxy.get("org.freedesktop.systemd1.Unit", "ActiveState"),
             proxy.get("org.freedesktop.systemd1.Service", "ControlGroup")
@@ -329,10 +348,9 @@ async fn dial(bus_address: Option<&str>, runtime_dir: &Path) -> Result<Connectio
     }
     let private = runtime_dir.join("systemd/private");
     if private.exists() {
-        let address = format!("unix:path={}", private.display());
-        match connect_to(zbus::connection::Builder::address(address.as_str()).p2p()).await {
+        match dial_private(&private).await {
             Ok(connection) => return Ok(connection),
-            Err(error) => causes.push(format!("{address}: {error}")),
+            Err(error) => causes.push(format!("unix:path={}: {error}", private.display())),
         }
     }
     if causes.is_empty() {
@@ -342,6 +360,11 @@ async fn dial(bus_address: Option<&str>, runtime_dir: &Path) -> Result<Connectio
         "log in by ssh or on the console (not by `su` or `sudo`), or let root run `loginctl enable-linger USER`; \
              root can also run `cicdctl --user USER …`",
     ))
+}
+
+async fn dial_private(socket: &Path) -> Result<Connection> {
+    let stream = tokio::net::UnixStream::connect(socket).await?;
+    connect_to(zbus::connection::Builder::socket(private::Private(stream)).p2p()).await
 }
 
 /// A job that is over, and its result.
@@ -366,6 +389,24 @@ async fn next_over(removed: &mut JobRemovedStream) -> Result<Over> {
     let signal = removed.next().await.context("the connection to the user manager was lost")?;
     let args = signal.args()?;
     Ok((args.job, args.result))
+}
+
+/// Where the bus has a unit: letters and digits as they are, and all else in hexadecimal digits (org.freedesktop.systemd1(5)
+/// and `sd_bus_path_encode(3)`).
+fn object_path(unit: &str) -> String {
+    let mut path = "/org/freedesktop/systemd1/unit/".to_owned();
+    for (index, byte) in unit.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => path.push(char::from(byte)),
+            b'0'..=b'9' if index > 0 => path.push(char::from(byte)),
+            _ => path.push_str(&format!("_{byte:02x}")),
+        }
+    }
+    path
+}
+
+fn unreadable(unit: &str) -> String {
+    format!("could not read the state of `{unit}`")
 }
 
 fn is_no_such_unit(error: &zbus::Error) -> bool {

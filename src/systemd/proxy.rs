@@ -1,8 +1,6 @@
 //! D-Bus interfaces of systemd and logind, with the members in use (org.freedesktop.systemd1(5),
 //! org.freedesktop.login1(5)).
 
-use std::collections::HashMap;
-
 use zbus::proxy;
 use zbus::wire::{OwnedObjectPath, OwnedVariant, Variant};
 
@@ -31,7 +29,6 @@ pub trait Manager {
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn set_unit_properties(&self, name: &str, runtime: bool, properties: &[(&str, Variant<'_>)]) -> zbus::Result<()>;
-    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<UnitTuple>>;
     fn start_transient_unit(
         &self,
@@ -57,7 +54,6 @@ pub trait Manager {
 #[proxy(interface = "org.freedesktop.DBus.Properties", default_service = "org.freedesktop.systemd1")]
 pub trait UnitProperties {
     fn get(&self, interface: &str, name: &str) -> zbus::Result<OwnedVariant>;
-    fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
 }
 
 #[proxy(

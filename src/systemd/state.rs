@@ -1,11 +1,10 @@
 //! What the bus says about a unit → a value with names. Pure.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use zbus::wire::OwnedVariant;
+use zbus::wire::Variant;
 
 /// Properties that confine a service (systemd.exec(5)).
 pub const CONFINING: [&str; 29] = [
@@ -80,14 +79,13 @@ pub struct UnitState {
 
 impl UnitState {
     /// Adds what one interface of the unit says.
-    pub fn fill(&mut self, properties: &HashMap<String, OwnedVariant>) {
+    pub fn fill<'v>(&mut self, property: impl Fn(&str) -> Option<&'v Variant<'v>>) {
         let text = |name: &str| {
-            properties.get(name).and_then(|v| <&str>::try_from(&**v).ok()).filter(|v| !v.is_empty()).map(str::to_owned)
+            property(name).and_then(|v| <&str>::try_from(v).ok()).filter(|v| !v.is_empty()).map(str::to_owned)
         };
         // Systemd writes "unknown" and "no limit" as the highest number.
-        let number =
-            |name: &str| properties.get(name).and_then(|v| u64::try_from(&**v).ok()).filter(|v| *v != u64::MAX);
-        let small = |name: &str| properties.get(name).and_then(|v| u32::try_from(&**v).ok());
+        let number = |name: &str| property(name).and_then(|v| u64::try_from(v).ok()).filter(|v| *v != u64::MAX);
+        let small = |name: &str| property(name).and_then(|v| u32::try_from(v).ok());
         let set = |field: &mut String, value: Option<String>| {
             if let Some(value) = value {
                 *field = value;
@@ -99,7 +97,7 @@ impl UnitState {
         set(&mut self.sub, text("SubState"));
         self.enabled = text("UnitFileState").or(self.enabled.take());
         self.result = text("Result").or(self.result.take());
-        self.exit_status = properties.get("ExecMainStatus").and_then(|v| i32::try_from(&**v).ok()).or(self.exit_status);
+        self.exit_status = property("ExecMainStatus").and_then(|v| i32::try_from(v).ok()).or(self.exit_status);
         self.status_text = text("StatusText").or(self.status_text.take());
         self.main_pid = small("MainPID").filter(|pid| *pid != 0).or(self.main_pid);
         self.restarts = small("NRestarts").or(self.restarts);
@@ -113,15 +111,15 @@ impl UnitState {
         self.tasks_max = number("TasksMax").or(self.tasks_max);
         self.control_group = text("ControlGroup").or(self.control_group.take());
         self.fragment = text("FragmentPath").map(PathBuf::from).or(self.fragment.take());
-        if let Some(id) = properties.get("InvocationID").and_then(|v| Vec::<u8>::try_from(v.try_clone().ok()?).ok())
+        if let Some(id) = property("InvocationID").and_then(|v| Vec::<u8>::try_from(v.try_clone().ok()?).ok())
             && !id.is_empty()
         {
             self.invocation = Some(hex::encode(id));
         }
-        if properties.contains_key("MainPID") {
+        if property("MainPID").is_some() {
             let mut digest = Sha256::new();
             for name in CONFINING {
-                digest.update(format!("{name}={:?}\n", properties.get(name)));
+                digest.update(format!("{name}={:?}\n", property(name)));
             }
             self.hardening = Some(hex::encode(&digest.finalize()[..8]));
         }
@@ -191,16 +189,16 @@ pub fn exit_status_name(status: i32) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zbus::wire::Variant;
 
-    fn properties(pairs: Vec<(&str, Variant<'static>)>) -> HashMap<String, OwnedVariant> {
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value.try_into().unwrap())).collect()
+    fn filled(pairs: &[(&str, Variant<'static>)]) -> UnitState {
+        let mut state = UnitState::default();
+        state.fill(|name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| value));
+        state
     }
 
     #[test]
     fn what_the_bus_says_is_read_and_unset_numbers_are_none() {
-        let mut state = UnitState::default();
-        state.fill(&properties(vec![
+        let state = filled(&[
             ("ActiveState", "failed".into()),
             ("Result", "oom-kill".into()),
             ("ExecMainStatus", 9i32.into()),
@@ -209,7 +207,7 @@ mod tests {
             ("NRestarts", 3u32.into()),
             ("MainPID", 0u32.into()),
             ("InvocationID", vec![1u8, 255].into()),
-        ]));
+        ]);
         assert!(state.is_failed());
         assert_eq!((state.memory, state.restarts, state.main_pid), (None, Some(3), None));
         assert_eq!(state.invocation.as_deref(), Some("01ff"));
@@ -218,8 +216,7 @@ mod tests {
 
     #[test]
     fn a_state_that_nobody_knows_is_shown_and_not_invented() {
-        let mut state = UnitState::default();
-        state.fill(&properties(vec![("ActiveState", "hibernating".into()), ("Result", "moon-phase".into())]));
+        let state = filled(&[("ActiveState", "hibernating".into()), ("Result", "moon-phase".into())]);
         assert_eq!(state.active, "hibernating");
         assert_eq!(state.failure(), "systemd reports `moon-phase`");
     }

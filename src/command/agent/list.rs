@@ -29,19 +29,17 @@ struct Row {
 pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
     let config = host.config()?;
     let agents = host.agents(&config)?;
-    let manager = host.manager().await.ok();
+    let manager = host.manager_to_ask().await.ok();
     let store = host.paths.store().exists().then(|| Store::open(&host.paths.store())).and_then(Result::ok);
-    let mut rows = Vec::new();
-    for agent in agents {
-        let (service, socket) = match &manager {
-            Some(manager) => {
-                (manager.state(&agent.name.service()).await.ok(), manager.state(&agent.name.socket()).await.ok())
-            }
-            None => (None, None),
-        };
-        let pause = super::paused(store.as_ref(), &Scope::Agent(agent.name.clone())).await;
-        rows.push(Row { agent, service, socket, pause });
-    }
+    let (manager, store) = (manager.as_ref(), store.as_ref());
+    let rows = agents.into_iter().map(|agent| async move {
+        let (service, socket) = (agent.name.service(), agent.name.socket());
+        let state = async |unit: &str| manager?.state(unit).await.ok();
+        let scope = Scope::Agent(agent.name.clone());
+        let (service, socket, pause) = tokio::join!(state(&service), state(&socket), super::paused(store, &scope));
+        Row { agent, service, socket, pause }
+    });
+    let rows = futures_util::future::join_all(rows).await;
     if host.ui.json {
         host.ui.data_json(&rows)?;
         return Ok(Exit::Done);
@@ -51,6 +49,7 @@ pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let width = rows.iter().map(|row| row.agent.name.as_str().len()).max().unwrap_or(0);
+    let mut out = String::new();
     for row in &rows {
         let project = row
             .agent
@@ -63,7 +62,8 @@ pub async fn run(_: &Args, host: &Host) -> Result<Exit> {
         let pause =
             row.pause.as_ref().map_or(String::new(), |pause| format!("  ({})", plain::visible(&pause.in_words())));
         let project = project.as_deref().unwrap_or("-");
-        host.ui.data(&format!("{:width$}  {state:10}  {project}{pause}", row.agent.name))?;
+        out.push_str(&format!("{:width$}  {state:10}  {project}{pause}\n", row.agent.name));
     }
+    host.ui.data(&out)?;
     Ok(Exit::Done)
 }
