@@ -40,6 +40,7 @@ complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "upgrade" -d 'Put an
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "status" -d 'Show units, queue and last reviews on one screen'
+complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "top" -d 'Show agents and jobs live, and act on them'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "review" -d 'Review a change'
 complete -c cicdctl -n "__fish_cicdctl_needs_command" -f -a "job" -d 'List, show, follow and cancel jobs'
@@ -269,15 +270,27 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_s
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Take a pause or a drain back'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Remove an agent with its configuration, unit and workspace'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand agent; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -s w -l watch -d 'Show it again and again, every so many seconds [default: 2]' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -s a -l all -d 'A line for each agent, however many there are'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand top" -s i -l interval -d 'Seconds between two looks' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand top" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand top" -l config -d 'Another configuration file than ~/.config/cicd-toolkit/config.toml' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand top" -l user -d 'Act for another user (root only)' -r
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand top" -l json -d 'Print data as JSON on stdout'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand top" -s q -l quiet -d 'Print no progress and no hints'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand top" -s v -l verbose -d 'Print more about what is done'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s n -l lines -d 'How many lines' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l since -d 'From this time on (`2026-11-23 08:00`, `-1h`, `today`)' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l until -d 'Up to this time' -r
@@ -302,7 +315,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s f -l follow -d 
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -l json -d 'Print data as JSON on stdout'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s v -l verbose -d 'Print more about what is done'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l pr -d 'A pull request of the remote `origin`' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l base -d 'Compare with this branch or revision' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand review" -l repo -d 'The project at the forge, where an agent has it' -r
@@ -490,6 +503,7 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -s q -l quiet -d '
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand cost" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand metrics; and not __fish_seen_subcommand_from rules dashboard help" -l textfile -d 'Write them to this file, for node_exporter\'s textfile collector; it is old or new, never half' -r -F
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand metrics; and not __fish_seen_subcommand_from rules dashboard help" -l listen -d 'Answer `GET /metrics` at this address of the loopback interface, until it is ended' -r
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand metrics; and not __fish_seen_subcommand_from rules dashboard help" -l color -d 'When to colour: never without a terminal, nor where NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -938,28 +952,29 @@ complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -l json -d 'Pr
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s q -l quiet -d 'Print no progress and no hints'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s v -l verbose -d 'Print more about what is done'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "init" -d 'Set up the runner for this user'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "upgrade" -d 'Put another cicdctl in the place of the installed one, and take it back if it does not work'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "review" -d 'Review a change'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "finding" -d 'List, dismiss and restore findings'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "metrics" -d 'Print metrics for Prometheus'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "config" -d 'Show, change and check the configuration'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "gc" -d 'Give back disk space that nobody needs any more'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "engine" -d 'List, show, pin and check engines: the programs that read a change'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "run"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "generate"
-complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "init" -d 'Set up the runner for this user'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "apply" -d 'Make the units match the configuration'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "upgrade" -d 'Put another cicdctl in the place of the installed one, and take it back if it does not work'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "uninstall" -d 'Remove the runner, its agents and their units'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "agent" -d 'Manage agents: one for each project, with limits of its own'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "status" -d 'Show units, queue and last reviews on one screen'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "top" -d 'Show agents and jobs live, and act on them'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "logs" -d 'Show what the runner, the agents and their jobs logged'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "review" -d 'Review a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "job" -d 'List, show, follow and cancel jobs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "finding" -d 'List, dismiss and restore findings'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "cost" -d 'Show what reviews have cost, and what the caps leave'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "metrics" -d 'Print metrics for Prometheus'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "doctor" -d 'Check everything the runner needs'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "config" -d 'Show, change and check the configuration'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "gc" -d 'Give back disk space that nobody needs any more'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "engine" -d 'List, show, pin and check engines: the programs that read a change'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "skill" -d 'List, show, begin and check skills: what an engine is told to look for'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "workflow" -d 'Print a workflow that asks the runner for reviews'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "secret" -d 'Manage secrets: the key of an engine\'s API, the token of the forge'
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "run"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "generate"
+complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and not __fish_seen_subcommand_from init apply upgrade uninstall agent status top logs review job finding cost metrics doctor config gc engine skill workflow secret run generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "add" -d 'Add an agent for a project and start it'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "list" -d 'List the agents'
 complete -c cicdctl -n "__fish_cicdctl_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "show" -d 'Show one agent: project, limits, engine, units, state'

@@ -77,6 +77,7 @@ pub enum Command {
     #[command(subcommand)]
     Agent(command::agent::Command),
     Status(command::status::Args),
+    Top(command::top::Args),
     Logs(command::logs::Args),
     Review(command::review::Args),
     #[command(subcommand)]
@@ -153,6 +154,7 @@ pub fn main(arguments: Vec<OsString>, environment: HashMap<String, String>) -> u
         yes,
         color: cli.global.color,
         no_color_variable: environment.get("NO_COLOR").is_some_and(|value| !value.is_empty()),
+        utf8: is_utf8(&environment),
     });
     match start(cli, ui.clone(), environment) {
         Ok(exit) => exit.code(),
@@ -164,6 +166,13 @@ pub fn main(arguments: Vec<OsString>, environment: HashMap<String, String>) -> u
             if exit == Exit::Configuration && !is_runner { Exit::Failed.code() } else { exit.code() }
         }
     }
+}
+
+/// Whether the locale has UTF-8 (locale(7): the first of these that is set decides).
+fn is_utf8(environment: &HashMap<String, String>) -> bool {
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| environment.get(*name).filter(|value| !value.is_empty()));
+    locale.is_some_and(|value| value.to_ascii_lowercase().replace('-', "").contains("utf8"))
 }
 
 fn start(cli: Cli, ui: Ui, environment: HashMap<String, String>) -> Result<Exit> {
@@ -188,6 +197,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Uninstall(args) => command::uninstall::run(args, &host).await,
         Command::Agent(command) => command::agent::run(command, &host).await,
         Command::Status(args) => command::status::run(args, &host).await,
+        Command::Top(args) => command::top::run(args, &host).await,
         Command::Logs(args) => command::logs::run(args, &host).await,
         Command::Review(args) => command::review::run(args, &host).await,
         Command::Job(command) => command::job::run(command, &host).await,

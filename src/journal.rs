@@ -37,7 +37,12 @@ fn reads_all() -> bool {
 pub fn own_file(path: &Path) -> Option<std::fs::File> {
     files::make_dir(path.parent()?, 0o700).ok()?;
     if std::fs::metadata(path).is_ok_and(|meta| meta.len() > MAX_FILE) {
-        std::fs::rename(path, path.with_extension("log.1")).ok()?;
+        std::fs::rename(path, older(path)).ok()?;
     }
     std::fs::OpenOptions::new().create(true).append(true).open(path).ok()
+}
+
+/// Where the one that was put aside is.
+pub fn older(path: &Path) -> PathBuf {
+    path.with_extension("log.1")
 }

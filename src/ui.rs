@@ -27,7 +27,10 @@ pub struct Ui {
     stdout_color: bool,
     stderr_color: bool,
     interactive: bool,
-    width: usize,
+    stderr_terminal: bool,
+    /// Columns and rows of the terminal that stdout is.
+    screen: Option<(usize, usize)>,
+    utf8: bool,
 }
 
 pub struct Options {
@@ -37,6 +40,8 @@ pub struct Options {
     pub yes: bool,
     pub color: ColorChoice,
     pub no_color_variable: bool,
+    /// The locale says that characters beyond ASCII can be shown.
+    pub utf8: bool,
 }
 
 impl Ui {
@@ -47,12 +52,6 @@ impl Ui {
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && !options.no_color_variable,
         };
-        let width = rustix::termios::tcgetwinsize(&stdout)
-            .ok()
-            .filter(|_| stdout.is_terminal())
-            .map(|size| usize::from(size.ws_col))
-            .filter(|columns| *columns >= 20)
-            .unwrap_or(100);
         Ui {
             json: options.json,
             quiet: options.quiet,
@@ -60,8 +59,10 @@ impl Ui {
             yes: options.yes,
             stdout_color: color(stdout.is_terminal()),
             stderr_color: color(stderr.is_terminal()),
+            stderr_terminal: stderr.is_terminal(),
             interactive: stdin.is_terminal() && stderr.is_terminal(),
-            width,
+            screen: screen(),
+            utf8: options.utf8,
         }
     }
 
@@ -70,8 +71,39 @@ impl Ui {
         self.interactive && !self.yes && !self.json
     }
 
+    /// In columns, also where there is no terminal.
     pub fn width(&self) -> usize {
-        self.width
+        self.screen.map_or(100, |(columns, _)| columns)
+    }
+
+    /// Columns and rows of the terminal that stdout is, as they are now.
+    pub fn screen(&self) -> Option<(usize, usize)> {
+        self.screen.and_then(|_| screen())
+    }
+
+    /// Whether people look at stdout, and not a pipe.
+    pub fn is_terminal(&self) -> bool {
+        self.screen.is_some()
+    }
+
+    /// A whole screen can be drawn, and somebody is there to press keys.
+    pub fn can_draw(&self) -> bool {
+        self.interactive && self.is_terminal()
+    }
+
+    pub fn is_utf8(&self) -> bool {
+        self.utf8
+    }
+
+    /// As if stdout were a terminal of so many columns and rows.
+    #[cfg(test)]
+    pub fn on(self, screen: (usize, usize)) -> Ui {
+        Ui { screen: Some(screen), ..self }
+    }
+
+    /// For what is drawn anew as the terminal changes its size.
+    pub fn resized(&self) -> Ui {
+        Ui { screen: self.screen(), ..self.clone() }
     }
 
     pub fn color(&self) -> bool {
@@ -98,6 +130,25 @@ impl Ui {
         if !self.quiet {
             self.stderr_line(&printable(text));
         }
+    }
+
+    /// A line on stderr that the next one takes the place of: only where people look at it.
+    pub fn live(&self, text: &str) {
+        if self.can_live() {
+            let text = plain::cut(&plain::visible(text), self.width().saturating_sub(1));
+            let _ = write!(std::io::stderr().lock(), "\r{}\x1b[K", self.paint_stderr(&text, dim()));
+        }
+    }
+
+    /// Takes the live line away.
+    pub fn end_live(&self) {
+        if self.can_live() {
+            let _ = write!(std::io::stderr().lock(), "\r\x1b[K");
+        }
+    }
+
+    fn can_live(&self) -> bool {
+        self.stderr_terminal && !self.quiet
     }
 
     /// Only with `--verbose`.
@@ -144,6 +195,14 @@ impl Ui {
         // Nobody is left to tell when stderr is gone.
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
+}
+
+fn screen() -> Option<(usize, usize)> {
+    let stdout = std::io::stdout();
+    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal())?;
+    // Serial lines have no size.
+    let or = |value: u16, least: usize, default| if usize::from(value) >= least { value.into() } else { default };
+    Some((or(size.ws_col, 20, 100), or(size.ws_row, 5, 24)))
 }
 
 /// Line by line without what would act on a terminal: names of files and answers of others are in these texts.

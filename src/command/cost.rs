@@ -373,6 +373,7 @@ mod tests {
             yes: false,
             color: ColorChoice::Never,
             no_color_variable: true,
+            utf8: true,
         })
     }
 

@@ -3,9 +3,10 @@
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
+use super::progress::Meter;
 use super::why;
-use crate::api::Job;
 use crate::api::client::{Client, find_job};
+use crate::api::{Job, JobEvent};
 use crate::config::is_repo;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
@@ -104,7 +105,13 @@ pub async fn run(command: Command, host: &Host) -> Result<Exit> {
         }
         Command::Follow { id } => {
             let job = find_job(&client, &id).await?;
-            let job = client.follow(&job.id, true, &mut |event| super::review::progress(&host.ui, event)).await?;
+            let meter = Meter::new(&host.ui);
+            let mut told = |event: &JobEvent| meter.tell(event);
+            let job = tokio::select! {
+                job = client.follow(&job.id, true, &mut told) => job?,
+                never = meter.run() => match never {},
+            };
+            drop(meter);
             host.ui.data(&super::status::job_line(&job, &host.ui))?;
         }
         Command::Cancel { id } => {

@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use tokio::sync::watch;
 
+use super::progress::Meter;
+
 use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::api::{Happening, Job, JobEvent, JobState, ReviewRequest, Trigger};
 use crate::cage::{Cage, Wish};
 use crate::config::EngineName;
-use crate::engine::Progress;
 use crate::error::{Exit, Fail};
 use crate::finding::Severity;
 use crate::host::Host;
-use crate::quantity;
 use crate::report::{self, Format, Style};
 use crate::review::{self, Again, Outcome, Review};
 use crate::runner::{self, Scope};
@@ -186,18 +186,19 @@ fn request(args: &Args, host: &Host) -> Result<ReviewRequest> {
 async fn by_runner(host: &Host, client: &Client, job: &Job) -> Result<Review> {
     host.ui.detail(&format!("job {}", job.id));
     let begun = std::sync::atomic::AtomicBool::new(false);
+    let meter = Meter::new(&host.ui);
     let mut told = |event: &JobEvent| {
         if !matches!(event.what, Happening::Accepted) {
             begun.store(true, std::sync::atomic::Ordering::Relaxed);
         }
-        progress(&host.ui, event);
+        meter.tell(event);
     };
     // A stopped agent takes nothing; whoever waits for it is to know what they wait for.
     let patience = async {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         if !begun.load(std::sync::atomic::Ordering::Relaxed) {
             let whose = job.agent.as_ref().map_or("the runner".to_owned(), |name| format!("agent `{name}`"));
-            host.ui.say(&match &job.waits_because {
+            meter.say(&match &job.waits_because {
                 Some(why) => format!("the job waits in the queue of {whose}, which is {why}"),
                 None => format!("the job waits in the queue of {whose}; `cicdctl status` says what it does"),
             });
@@ -207,7 +208,9 @@ async fn by_runner(host: &Host, client: &Client, job: &Job) -> Result<Review> {
     let ended = tokio::select! {
         ended = client.follow(&job.id, false, &mut told) => ended?,
         never = patience => match never {},
+        never = meter.run() => match never {},
         _ = tokio::signal::ctrl_c() => {
+            drop(meter);
             client.cancel(&job.id).await?;
             bail!(Fail { exit: Exit::NotReviewed, ..Fail::new(format!("interrupted; job {} was cancelled", job.id)) });
         }
@@ -290,11 +293,13 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
         }
         std::future::pending::<()>().await;
     });
-    let ui = host.ui.clone();
-    let review = runner::in_scope(host, &scope, &cage, store.as_ref(), &job, &mut wished, &mut |what| {
-        progress(&ui, &JobEvent { seq: 0, at_ms: 0, what });
-    })
-    .await;
+    let meter = Meter::new(&host.ui);
+    let mut told = |what| meter.tell(&JobEvent { seq: 0, at_ms: 0, what });
+    let review = tokio::select! {
+        review = runner::in_scope(host, &scope, &cage, store.as_ref(), &job, &mut wished, &mut told) => review,
+        never = meter.run() => match never {},
+    };
+    drop(meter);
     interrupted.abort();
     match review {
         Ok(review) => {
@@ -308,35 +313,6 @@ async fn in_process(host: &Host, args: &Args, request: ReviewRequest) -> Result<
             }
             bail!(Fail { exit: Exit::NotReviewed, ..Fail::new(format!("the review was not made: {why}")) })
         }
-    }
-}
-
-/// What happens, for people, on stderr.
-pub fn progress(ui: &Ui, event: &JobEvent) {
-    match &event.what {
-        Happening::Accepted | Happening::Ended { .. } => {}
-        Happening::Started { attempt: 1 } => {}
-        Happening::Started { attempt } => ui.say(&format!("begun again (attempt {attempt})")),
-        Happening::Requeued { reason, until_ms: None } => ui.say(&format!("back in the queue: {reason}")),
-        Happening::Requeued { reason, until_ms: Some(until) } => {
-            ui.say(&format!("back in the queue until {}: {}", quantity::time(*until), crate::plain::visible(reason)));
-        }
-        Happening::Stage { stage, detail } => {
-            ui.say(&format!("{:7} {}", stage.as_str(), crate::plain::visible(detail)));
-        }
-        Happening::Engine { progress } => match progress {
-            Progress::Started { engine, version, model } => {
-                let words = [Some(engine.as_str()), version.as_deref(), model.as_deref()];
-                ui.detail(&format!("engine  {}", words.into_iter().flatten().collect::<Vec<_>>().join(" ")));
-            }
-            Progress::Tool { name, target } => {
-                ui.say(&format!("engine  {} {}", crate::plain::visible(name), crate::plain::visible(target)));
-            }
-            Progress::Waiting { reason, retry_ms } => {
-                ui.say(&format!("engine  waits {}: {}", quantity::duration(*retry_ms), crate::plain::visible(reason)));
-            }
-            Progress::Note { text } => ui.say(&format!("engine  {}", crate::plain::visible(text))),
-        },
     }
 }
 

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::prelude::*;
 
 use crate::agent::AgentName;
@@ -67,12 +70,13 @@ pub async fn run(command: Command, host: Host) -> Result<Exit> {
     keep_memory_to_itself(!matches!(command, Command::Job { .. }));
     match command {
         Command::Daemon { socket_activation } => {
-            log_to_journal(&host, "cicd-runner".into());
+            log_to_journal(&host, &Scope::Runner);
             runner::run(host, Scope::Runner, socket_activation).await?;
         }
         Command::Agent { session_id } => {
-            log_to_journal(&host, format!("cicd-agent-{session_id}"));
-            runner::run(host, Scope::Agent(session_id), false).await?;
+            let scope = Scope::Agent(session_id);
+            log_to_journal(&host, &scope);
+            runner::run(host, scope, false).await?;
         }
         Command::Schema => host.ui.data_json(&About::this())?,
         Command::Job { dir, first, no_namespaces } => {
@@ -105,10 +109,24 @@ pub async fn run(command: Command, host: Host) -> Result<Exit> {
 
 /// To the journal with fields where systemd connects us to it, to stderr otherwise, and to a file of our own where
 /// this user cannot read the journal.
-fn log_to_journal(host: &Host, identifier: String) {
+fn log_to_journal(host: &Host, scope: &Scope) {
     let to_journal = host.variable("JOURNAL_STREAM").is_some() || stderr_is_stdin_socket();
     let journal = to_journal.then(tracing_journald::layer).and_then(Result::ok);
-    let journal = journal.map(|layer| layer.with_field_prefix(None).with_syslog_identifier(identifier));
+    let journal = journal.map(|layer| {
+        let agent = scope.agent().map(|name| ("CICD_AGENT", name.as_str()));
+        // As `--level` names them; the crate has notices for information.
+        let priorities = PriorityMappings {
+            info: Priority::Informational,
+            debug: Priority::Debug,
+            trace: Priority::Debug,
+            ..PriorityMappings::new()
+        };
+        layer
+            .with_field_prefix(None)
+            .with_syslog_identifier(scope.identifier())
+            .with_custom_fields(agent)
+            .with_priority_mappings(priorities)
+    });
     let on_stderr = journal.is_none();
     let file =
         (!crate::journal::is_readable(host.uid)).then(|| crate::journal::own_file(&host.paths.log_file())).flatten();
@@ -121,6 +139,7 @@ fn log_to_journal(host: &Host, identifier: String) {
         .with(on_stderr.then(|| plain().with_writer(std::io::stderr)))
         .with(file.map(|file| {
             tracing_subscriber::fmt::layer()
+                .with_timer(Who(scope.identifier()))
                 .with_target(false)
                 .with_ansi(false)
                 .with_writer(std::sync::Mutex::new(file))
@@ -128,6 +147,15 @@ fn log_to_journal(host: &Host, identifier: String) {
         .init();
     // To standard error it would go around the net.
     std::panic::set_hook(Box::new(|panic| tracing::error!("a bug: {panic}")));
+}
+
+/// The head of a line of our own file, which all of the user's processes write to; `logs` reads it.
+struct Who(String);
+
+impl FormatTime for Who {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        write!(line, "{:.6} {}", jiff::Timestamp::now(), self.0)
+    }
 }
 
 /// What this process holds in its memory is in no core dump, and not to be read by the user's other processes. A dump

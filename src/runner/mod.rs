@@ -15,7 +15,7 @@ mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -59,6 +59,11 @@ impl Scope {
         }
     }
 
+    /// As whom it speaks in the journal (`SyslogIdentifier=` of its unit).
+    pub fn identifier(&self) -> String {
+        self.agent().map_or("cicd-runner".to_owned(), |name| format!("cicd-agent-{name}"))
+    }
+
     pub fn service(&self) -> String {
         self.agent().map_or(RUNNER_SERVICE.to_owned(), AgentName::service)
     }
@@ -100,6 +105,7 @@ pub struct Shared {
     watching: Mutex<Option<String>>,
     stopping: AtomicBool,
     last_use: Mutex<Instant>,
+    glance: Mutex<routes::Glance>,
 }
 
 impl Shared {
@@ -123,6 +129,7 @@ impl Shared {
             watching: Mutex::new(None),
             stopping: AtomicBool::new(false),
             last_use: Mutex::new(Instant::now()),
+            glance: Mutex::default(),
         })
     }
 
@@ -133,6 +140,10 @@ impl Shared {
 
     fn idle_for(&self) -> Duration {
         self.last_use.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    fn glance(&self) -> MutexGuard<'_, routes::Glance> {
+        self.glance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_stopping(&self) -> bool {

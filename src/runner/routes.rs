@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -105,7 +105,22 @@ async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     }
 }
 
-async fn info(shared: &Shared) -> Result<Answer, Refusal> {
+/// How old the counts of an answer may be. Who asks more often than this gets the same answer again: so the question
+/// whether anybody is there costs next to nothing, and what an agent does is not held up by it.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// The last answer of [`info`].
+#[derive(Debug, Default)]
+pub struct Glance {
+    answer: Option<(Instant, Bytes)>,
+    /// The worker is going to be woken.
+    wakes: bool,
+}
+
+async fn info(shared: &Arc<Shared>) -> Result<Answer, Refusal> {
+    if let Some(answer) = glance(shared) {
+        return Ok(body(StatusCode::OK, "application/json", answer));
+    }
     let (queued, running) = shared.store.open_jobs(shared.scope.agent().cloned()).await?;
     let info = RunnerInfo {
         version: crate::version().into(),
@@ -116,7 +131,28 @@ async fn info(shared: &Shared) -> Result<Answer, Refusal> {
     };
     // Whoever knocks may have written a job down.
     shared.work.notify_one();
-    json(StatusCode::OK, &info)
+    let mut text = serde_json::to_vec(&info)?;
+    text.push(b'\n');
+    let answer = Bytes::from(text);
+    shared.glance().answer = Some((Instant::now(), answer.clone()));
+    Ok(body(StatusCode::OK, "application/json", answer))
+}
+
+/// The answer that was given a moment ago. Whoever knocked meanwhile is heard a moment later.
+fn glance(shared: &Arc<Shared>) -> Option<Bytes> {
+    let mut glance = shared.glance();
+    let (at, answer) = glance.answer.as_ref().filter(|_| !shared.is_stopping())?;
+    let left = GLANCE.checked_sub(at.elapsed())?;
+    let answer = answer.clone();
+    if !std::mem::replace(&mut glance.wakes, true) {
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(left).await;
+            shared.glance().wakes = false;
+            shared.work.notify_one();
+        });
+    }
+    Some(answer)
 }
 
 /// OpenMetrics text of what store, units and disk say.
@@ -153,6 +189,7 @@ async fn review(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answ
     let pull = asked.pr.zip(asked.repo.clone().or(repo)).map(|(number, repo)| format!("{repo}#{number}"));
     let ask = Ask { agent: agent.clone(), request: asked, pull, not_before_ms: None };
     let Accepted { job, known } = shared.store.accept(ask).await?;
+    shared.glance().answer = None;
     let subject = job.request.subject();
     match known {
         false => tracing::info!(CICD_JOB = %job.id, "job {} accepted: {subject}", job.id),
@@ -284,6 +321,7 @@ async fn job(shared: &Shared, id: &str) -> Result<Answer, Refusal> {
 
 async fn cancel(shared: &Shared, id: &str) -> Result<Answer, Refusal> {
     let found = shared.store.cancel(id).await?;
+    shared.glance().answer = None;
     shared.news.notify_waiters();
     super::end_cage_of_cancelled(shared, id, found).await?;
     match found {

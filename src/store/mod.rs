@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::agent::AgentName;
@@ -76,8 +77,26 @@ pub struct Earlier {
 pub struct Queue {
     pub queued: u64,
     pub running: u64,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970, as the next.
     pub oldest_queued_ms: Option<i64>,
+    /// When the first of those is tried that wait for their time.
+    pub next_try_ms: Option<i64>,
+}
+
+/// How the jobs ended that ended in some part of an hour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Slice {
+    pub reviewed: u64,
+    /// Partial and failed.
+    pub failed: u64,
+    /// Deferred, superseded, cancelled, …
+    pub other: u64,
+}
+
+impl Slice {
+    pub fn all(self) -> u64 {
+        self.reviewed + self.failed + self.other
+    }
 }
 
 impl Store {
@@ -260,11 +279,48 @@ impl Store {
         self.run(move |connection| {
             // By `state != 'ended'` the index of open jobs is taken, which stays small.
             let sql = "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'running'),
-                              min(created_ms) FILTER (WHERE state = 'queued')
+                              min(created_ms) FILTER (WHERE state = 'queued'),
+                              min(not_before_ms) FILTER (WHERE state = 'queued' AND not_before_ms > ?2)
                        FROM jobs WHERE state != 'ended' AND (?1 IS NULL OR agent = ?1)";
-            Ok(connection.prepare_cached(sql)?.query_row([agent.as_ref().map(AgentName::as_str)], |row| {
-                Ok(Queue { queued: row.get(0)?, running: row.get(1)?, oldest_queued_ms: row.get(2)? })
-            })?)
+            Ok(connection.prepare_cached(sql)?.query_row(
+                params![agent.as_ref().map(AgentName::as_str), now_ms()],
+                |row| {
+                    Ok(Queue {
+                        queued: row.get(0)?,
+                        running: row.get(1)?,
+                        oldest_queued_ms: row.get(2)?,
+                        next_try_ms: row.get(3)?,
+                    })
+                },
+            )?)
+        })
+        .await
+    }
+
+    /// How jobs ended lately, in `slices` parts of `slice_ms` each, the oldest first and the last one up to now. Jobs
+    /// that are older than a day and the whole of that are not looked for.
+    pub async fn history(&self, agent: Option<AgentName>, slices: usize, slice_ms: i64) -> Result<Vec<Slice>> {
+        self.run(move |connection| {
+            let from = now_ms() - slice_ms * slices as i64;
+            // Names of jobs begin with the time at which they were accepted.
+            let first = ulid::Ulid::from_parts(u64::try_from(from - 24 * 3_600_000).unwrap_or(0), 0).to_string();
+            let sql = "SELECT (ended_ms - ?1) / ?2, outcome, count(*) FROM jobs
+                       WHERE id >= ?3 AND state = 'ended' AND ended_ms >= ?1 AND (?4 IS NULL OR agent = ?4)
+                       GROUP BY 1, 2";
+            let mut history = vec![Slice::default(); slices];
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![from, slice_ms, first, agent.as_ref().map(AgentName::as_str)])?;
+            while let Some(row) = rows.next()? {
+                let (index, outcome, jobs): (usize, Option<String>, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                // One that ends while this is looked at, or ended in a time that is still to come.
+                let slice = &mut history[index.min(slices - 1)];
+                match outcome.as_deref() {
+                    Some("reviewed") => slice.reviewed += jobs,
+                    Some("partial" | "failed") => slice.failed += jobs,
+                    _ => slice.other += jobs,
+                }
+            }
+            Ok(history)
         })
         .await
     }

@@ -76,6 +76,7 @@ impl Place {
             yes: false,
             color: ColorChoice::Never,
             no_color_variable: true,
+            utf8: true,
         };
         let mut host = Host::new(Ui::new(&options), HashMap::new(), None).unwrap();
         host.paths = Paths {

@@ -20,7 +20,11 @@ pub async fn run(verb: Verb, names: &Names, host: &Host) -> Result<Exit> {
     if host.paths.store().exists() {
         let store = Store::open(&host.paths.store())?;
         for scope in &scopes {
-            store.resume(scope.agent().cloned(), true).await?;
+            // To write waits for the disk, and hardly any of them is drained.
+            let agent = scope.agent();
+            if store.paused(agent.cloned()).await?.is_some_and(|pause| pause.drains) {
+                store.resume(agent.cloned(), true).await?;
+            }
         }
     }
     let sockets: Vec<String> = scopes.iter().map(Scope::socket).collect();

@@ -79,19 +79,23 @@ pub struct Names {
 }
 
 impl Names {
-    /// The agents that are meant, and the runner where it is named. Their files may say what they like: who is to be
-    /// stopped need not be well configured.
     fn scopes(&self, host: &Host) -> Result<Vec<Scope>> {
-        let all = host.agent_names()?.into_iter().filter_map(Result::ok).map(Scope::Agent).collect::<Vec<_>>();
-        let mut scopes = select(&all, &self.names, Scope::name, |name| match name {
-            RUNNER => Ok(Scope::Runner),
-            // Says which there are.
-            _ => Ok(Scope::Agent(host.known_agent(&name.parse().map_err(Fail::usage)?, &host.config()?)?.name)),
-        })?;
-        scopes.sort_by(|a, b| a.agent().cmp(&b.agent()));
-        scopes.dedup();
-        Ok(scopes)
+        scopes(&self.names, host)
     }
+}
+
+/// The agents that are meant, and the runner where it is named. Their files may say what they like: who is to be
+/// stopped, or whose log is to be read, need not be well configured.
+pub fn scopes(names: &[String], host: &Host) -> Result<Vec<Scope>> {
+    let all = host.agent_names()?.into_iter().filter_map(Result::ok).map(Scope::Agent).collect::<Vec<_>>();
+    let mut scopes = select(&all, names, Scope::name, |name| match name {
+        RUNNER => Ok(Scope::Runner),
+        // Says which there are.
+        _ => Ok(Scope::Agent(host.known_agent(&name.parse().map_err(Fail::usage)?, &host.config()?)?.name)),
+    })?;
+    scopes.sort_by(|a, b| a.agent().cmp(&b.agent()));
+    scopes.dedup();
+    Ok(scopes)
 }
 
 /// What names and globs mean of `all`, each at least one; `other` is asked about a name that is none of them.

@@ -22,8 +22,8 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let agent = host.known_agent(&name, &config)?;
     let manager = host.manager().await?;
     let (service, socket) = (manager.state(&name.service()).await?, manager.state(&name.socket()).await?);
-    let watch = status::watch_of(host, &agent).await?;
     let store = host.paths.store().exists().then(|| Store::open(&host.paths.store())).transpose()?;
+    let watch = status::watch_of(store.as_ref(), &agent).await?;
     let pause = super::paused(store.as_ref(), &Scope::Agent(name.clone())).await;
     if host.ui.json {
         let value = serde_json::json!({"agent": agent, "review": agent.config.review, "job": agent.config.job, "watch": watch, "pause": pause, "service": service, "socket": socket});

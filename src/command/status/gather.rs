@@ -24,13 +24,13 @@ use crate::probe::remedy;
 use crate::quantity;
 use crate::review;
 use crate::runner::Scope;
-use crate::store::{self, Pause, Store, Watch, WatchState};
+use crate::store::{self, Pause, Slice, Store, Watch, WatchState};
 use crate::systemd::{self, Linger, Manager, UnitState};
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 
 /// Everything that is shown, and what `--json` prints.
 #[derive(Debug, Serialize)]
-pub(super) struct Status {
+pub struct Status {
     pub(super) version: &'static str,
     /// What could not be looked at, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -40,10 +40,12 @@ pub(super) struct Status {
     #[serde(skip)]
     pub(super) set_up: bool,
     pub(super) systemd: Option<String>,
-    pub(super) runner: Unit,
-    pub(super) agents: Vec<Unit>,
-    pub(super) queue: Queue,
-    pub(super) last: Vec<Job>,
+    pub runner: Unit,
+    pub agents: Vec<Unit>,
+    pub queue: Queue,
+    /// What ended in the last hour, in slices of five minutes, the oldest first.
+    pub last_hour: Vec<Slice>,
+    pub last: Vec<Job>,
     /// Where something was spent today, and there are caps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) money: Option<Today>,
@@ -58,7 +60,7 @@ pub(super) struct Status {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Disk {
+pub struct Disk {
     #[serde(skip)]
     pub(super) line: String,
     /// Why nothing begins.
@@ -82,15 +84,18 @@ impl Disk {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Unit {
-    pub(super) name: String,
+pub struct Unit {
+    pub name: String,
     /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `restarting`, `absent`,
     /// `foreground`, `paused`, `draining`.
-    pub(super) word: &'static str,
-    pub(super) service: UnitState,
+    pub word: &'static str,
+    pub service: UnitState,
+    /// Of one processor, in percent: since the service has started, or since the last look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f64>,
     pub(super) socket: UnitState,
     pub(super) socket_path: String,
-    pub(super) project: Option<String>,
+    pub project: Option<String>,
     pub(super) watch: Option<Watching>,
     /// Why it begins no job.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,33 +145,35 @@ impl Watching {
 }
 
 /// How an agent's watch stands, if it has one.
-pub async fn watch_of(host: &Host, agent: &Agent) -> Result<Option<Watching>> {
+pub async fn watch_of(store: Option<&Store>, agent: &Agent) -> Result<Option<Watching>> {
     let Some(repo) = agent.watches() else { return Ok(None) };
-    let state = match host.paths.store().exists() {
-        true => Store::open(&host.paths.store())?.watch_state(&Watch::new(agent.name.clone(), repo)).await?,
-        false => WatchState::default(),
+    let state = match store {
+        Some(store) => store.watch_state(&Watch::new(agent.name.clone(), repo)).await?,
+        None => WatchState::default(),
     };
     Ok(Some(Watching { repo: repo.to_owned(), interval: agent.config.watch.interval.to_string(), state }))
 }
 
 /// A limit that was asked for, and what the kernel knows of it.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct LimitState {
-    pub(super) name: &'static str,
+pub struct LimitState {
+    pub name: &'static str,
     pub(super) declared: u64,
     /// `None` where it cannot be told, as nothing runs in the unit.
     pub(super) enforced: Option<bool>,
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Queue {
-    pub(super) queued: u64,
-    pub(super) running: u64,
-    pub(super) oldest_queued_ms: Option<i64>,
+pub struct Queue {
+    pub queued: u64,
+    pub running: u64,
+    pub oldest_queued_ms: Option<i64>,
+    /// When the first of those is tried that wait for their time.
+    pub next_try_ms: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct HostState {
+pub struct HostState {
     pub(super) linger: bool,
     pub(super) bus: bool,
     pub(super) journal_readable: bool,
@@ -175,7 +182,7 @@ pub(super) struct HostState {
     pub(super) uncaged: Option<String>,
 }
 
-pub(super) async fn gather(args: &Args, host: &Host) -> Result<Status> {
+pub(super) async fn gather(args: &Args, last: u32, host: &Host) -> Result<Status> {
     let only: Option<AgentName> = args.name.as_ref().map(|name| name.parse().map_err(Fail::usage)).transpose()?;
     // What is wrong is what this command is asked about: it is told, and all else is shown.
     let mut problems = Vec::new();
@@ -197,11 +204,11 @@ pub(super) async fn gather(args: &Args, host: &Host) -> Result<Status> {
     // Opened once: one that is locked is waited for, and each agent asks it.
     let store = host.paths.store().exists().then(|| Store::open(&host.paths.store()));
     let store = told(store.transpose(), &mut problems).flatten();
-    let manager = match host.manager().await {
+    let manager = match host.manager_to_ask().await {
         Ok(manager) => manager,
         // A runner in the foreground has its socket and its store all the same.
         Err(error) if host.paths.runner_socket().exists() => {
-            return in_foreground(host, &config, only, &error, store.as_ref(), problems).await;
+            return in_foreground(host, &config, only, last, &error, store.as_ref(), problems).await;
         }
         Err(error) => return Err(problems.into_iter().next().unwrap_or(error)),
     };
@@ -215,7 +222,7 @@ pub(super) async fn gather(args: &Args, host: &Host) -> Result<Status> {
             let path = agent.path.as_ref().map(|path| plain::visible(&path.display().to_string()));
             found.project = path.or_else(|| agent.repo.clone());
             // A store that cannot be read is told of once, below.
-            found.watch = watch_of(host, agent).await.ok().flatten();
+            found.watch = watch_of(store, agent).await.ok().flatten();
         }
         found.explain(host, store, &Scope::Agent(name.clone())).await;
         anyhow::Ok(found)
@@ -224,7 +231,8 @@ pub(super) async fn gather(args: &Args, host: &Host) -> Result<Status> {
     let mut runner = runner?;
     runner.socket_path = host.paths.runner_socket().display().to_string();
     runner.explain(host, store, &Scope::Runner).await;
-    let (queue, last, money) = told(work(store, &config, only).await, &mut problems).unwrap_or_default();
+    let Work { queue, last_hour, last, money } =
+        told(work(store, &config, only, last).await, &mut problems).unwrap_or_default();
     let agents = agents?;
     let version = version.ok();
     let services: Vec<&UnitState> = std::iter::once(&runner).chain(&agents).map(|unit| &unit.service).collect();
@@ -245,6 +253,7 @@ pub(super) async fn gather(args: &Args, host: &Host) -> Result<Status> {
         hardening,
         limits_remedy,
         queue,
+        last_hour,
         last,
         money,
         disk: Disk::now(host, &config),
@@ -263,16 +272,24 @@ fn told<T>(found: Result<T>, problems: &mut Vec<anyhow::Error>) -> Option<T> {
     found.map_err(|error| problems.push(error)).ok()
 }
 
-/// The queue, the newest jobs and the money of today, from the store.
-async fn work(
-    store: Option<&Store>,
-    config: &Config,
-    only: Option<AgentName>,
-) -> Result<(Queue, Vec<Job>, Option<Today>)> {
-    let Some(store) = store else { return Ok((Queue::default(), Vec::new(), None)) };
-    let store::Queue { queued, running, oldest_queued_ms } = store.queue(only.clone()).await?;
-    let money = cost::today(store, &config.budget, &Zoned::now()).await?;
-    Ok((Queue { queued, running, oldest_queued_ms }, store.jobs(only, 5).await?, money))
+/// What the store has to say.
+#[derive(Default)]
+struct Work {
+    queue: Queue,
+    last_hour: Vec<Slice>,
+    last: Vec<Job>,
+    money: Option<Today>,
+}
+
+async fn work(store: Option<&Store>, config: &Config, only: Option<AgentName>, last: u32) -> Result<Work> {
+    let Some(store) = store else { return Ok(Work::default()) };
+    let store::Queue { queued, running, oldest_queued_ms, next_try_ms } = store.queue(only.clone()).await?;
+    Ok(Work {
+        queue: Queue { queued, running, oldest_queued_ms, next_try_ms },
+        last_hour: store.history(only.clone(), 12, 300_000).await?,
+        last: store.jobs(only, last).await?,
+        money: cost::today(store, &config.budget, &Zoned::now()).await?,
+    })
 }
 
 /// The status where no user manager is: a runner that somebody started by hand.
@@ -280,12 +297,14 @@ async fn in_foreground(
     host: &Host,
     config: &Config,
     only: Option<AgentName>,
+    newest: u32,
     error: &anyhow::Error,
     store: Option<&Store>,
     mut problems: Vec<anyhow::Error>,
 ) -> Result<Status> {
     let answers = Client::new(host.paths.runner_socket()).info().await.is_ok();
-    let (queue, last, money) = told(work(store, config, only).await, &mut problems).unwrap_or_default();
+    let Work { queue, last_hour, last, money } =
+        told(work(store, config, only, newest).await, &mut problems).unwrap_or_default();
     Ok(Status {
         version: crate::version(),
         problems: problems.iter().map(review::reason).collect(),
@@ -296,6 +315,7 @@ async fn in_foreground(
             name: "runner".into(),
             word: if answers { "foreground" } else { "stopped" },
             service: UnitState::default(),
+            cpu_percent: None,
             socket: UnitState::default(),
             socket_path: host.paths.runner_socket().display().to_string(),
             project: None,
@@ -306,6 +326,7 @@ async fn in_foreground(
         },
         agents: Vec::new(),
         queue,
+        last_hour,
         last,
         money,
         disk: Disk::now(host, config),
@@ -326,6 +347,7 @@ async fn unit(manager: &Manager, name: String, service: &str, socket: &str, cont
     Ok(Unit {
         word: word(Some(&service), Some(&socket)),
         limits: limits(&service, controllers),
+        cpu_percent: cpu_percent(&service),
         name,
         service,
         socket,
@@ -335,6 +357,13 @@ async fn unit(manager: &Manager, name: String, service: &str, socket: &str, cont
         pause: None,
         cause: None,
     })
+}
+
+/// On average since it has started.
+fn cpu_percent(service: &UnitState) -> Option<f64> {
+    let (used, since_usec) = (service.cpu_nsec?, service.since_usec?);
+    let ran_ms = since(i64::try_from(since_usec / 1000).ok()?).max(1);
+    service.is_active().then(|| used as f64 / 1e6 / ran_ms as f64 * 100.0)
 }
 
 /// The state of a service and its socket in one word.
@@ -404,6 +433,71 @@ fn limits(service: &UnitState, controllers: &[String]) -> Vec<LimitState> {
             Some(LimitState { name, declared, enforced })
         })
         .collect()
+}
+
+/// A runner that is at work and so many agents, the fourth of which has failed.
+#[cfg(test)]
+pub fn sample(agents: usize) -> Status {
+    use crate::store::now_ms;
+    let unit = |name: &str, word: &'static str| {
+        let active = if matches!(word, "ready" | "working") { "active" } else { "inactive" };
+        Unit {
+            name: name.into(),
+            word,
+            service: UnitState {
+                name: format!("cicd-{name}.service"),
+                load: "loaded".into(),
+                active: if word == "failed" { "failed" } else { active }.into(),
+                result: Some(if word == "failed" { "exit-code" } else { "success" }.into()),
+                exit_status: Some(203),
+                since_usec: Some((now_ms() as u64 - 60_000) * 1000),
+                memory: Some(64 << 20),
+                memory_max: Some(512 << 20),
+                cpu_nsec: Some(15_000_000_000),
+                cpu_quota_usec: Some(250_000),
+                tasks: Some(5),
+                tasks_max: Some(64),
+                ..UnitState::default()
+            },
+            cpu_percent: Some(24.0),
+            socket: UnitState { active: "active".into(), load: "loaded".into(), ..UnitState::default() },
+            socket_path: format!("/run/{name}.sock"),
+            project: Some(format!("/home/alice/{name}")),
+            watch: None,
+            pause: None,
+            cause: None,
+            limits: Vec::new(),
+        }
+    };
+    let job = |id: &str, state: &str, outcome: Option<&str>| -> Job {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "state": state, "outcome": outcome, "agent": "agent-001", "created_ms": now_ms() - 90_000,
+            "request": {"pr": 42, "repo": "acme/shop"}, "attempts": 1, "deferrals": 0,
+        }))
+        .expect("a job")
+    };
+    Status {
+        version: "0.1.0",
+        problems: Vec::new(),
+        user: "alice".into(),
+        set_up: true,
+        systemd: Some("257.13-1~deb13u1".into()),
+        runner: unit("runner", "working"),
+        agents: (0..agents)
+            .map(|n| unit(&format!("agent-{n:03}"), if n == 3 { "failed" } else { ["asleep", "ready"][n % 2] }))
+            .collect(),
+        queue: Queue { queued: 2, running: 1, oldest_queued_ms: Some(now_ms() - 5000), next_try_ms: None },
+        last_hour: vec![Slice { reviewed: 3, failed: 1, other: 0 }; 12],
+        last: vec![
+            job("01M8D7FJ7EQ8KTF8ENZZHSQACW", "ended", Some("reviewed")),
+            job("01M8D7FJ0G9NP7MTCYCBV65A02", "running", None),
+        ],
+        money: None,
+        disk: Disk { line: "75 GB free".into(), tight: None, free: None, sizes: None },
+        hardening: None,
+        limits_remedy: None,
+        host: HostState { linger: true, bus: true, journal_readable: true, controllers: Vec::new(), uncaged: None },
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The one screen, trouble first.
 
+use anstyle::Style;
 use jiff::tz::TimeZone;
 
+use super::draw::{bar, sparkline};
 use super::gather::{LimitState, Status, Unit};
 use crate::agent::AgentName;
 use crate::api::{Job, JobState};
@@ -10,10 +12,13 @@ use crate::disk;
 use crate::plain;
 use crate::quantity;
 use crate::review::Outcome;
-use crate::store::now_ms;
+use crate::store::{Slice, now_ms};
 use crate::ui::{Ui, bold, dim, green, red, yellow};
 
-pub(super) fn show(status: &Status, ui: &Ui) -> String {
+/// From so many agents on, those that are well and have nothing to do share a line on a terminal.
+const MANY: usize = 12;
+
+pub(super) fn show(status: &Status, ui: &Ui, all: bool) -> String {
     let mut out = String::new();
     let trouble = trouble(status);
     for line in &trouble {
@@ -22,37 +27,55 @@ pub(super) fn show(status: &Status, ui: &Ui) -> String {
     if !trouble.is_empty() {
         out.push('\n');
     }
-    let width = status.agents.iter().map(|agent| agent.name.len()).max().unwrap_or(0).max(9);
-    out.push_str(&line(&status.runner, width, ui));
-    for agent in &status.agents {
-        out.push_str(&line(agent, width, ui));
+    let folds = status.agents.len() > MANY && ui.is_terminal() && !all;
+    let (quiet, shown): (Vec<&Unit>, Vec<&Unit>) = status.agents.iter().partition(|agent| folds && is_quiet(agent));
+    let columns = Columns::new(&[&[&status.runner], &shown[..]].concat(), ui);
+    let width = columns.name;
+    let row = |out: &mut String, key: &str, text: &str| {
+        out.push_str(&format!("{} {text}\n", ui.paint(&format!("{key:width$}"), bold())));
+    };
+    if status.agents.len() > 1 {
+        row(&mut out, "agents", &summary(&status.agents));
     }
-    let mut row =
-        |key: &str, text: String| out.push_str(&format!("{} {text}\n", ui.paint(&format!("{key:width$}"), bold())));
     let queue = &status.queue;
     let age = queue
         .oldest_queued_ms
         .map_or(String::new(), |ms| format!(", the oldest for {}", quantity::duration(since(ms))));
-    row("queue", format!("{} running, {} queued{age}", queue.running, queue.queued));
-    if let Some(money) = &status.money {
-        row("money", money.line());
+    let next = queue.next_try_ms.map_or(String::new(), |ms| format!(", next try at {}", quantity::time(ms)));
+    row(&mut out, "queue", &format!("{} running, {} queued{age}{next}", queue.running, queue.queued));
+    if let Some(sum) = Sum::of(&status.last_hour) {
+        let style = if sum.all.failed > 0 { yellow() } else { green() };
+        row(&mut out, "last hour", &format!("{}  {}", ui.paint(&sum.line(ui.is_utf8()), style), sum.in_words()));
     }
-    row("disk", status.disk.line.clone());
-    row("limits", limits_text(status));
+    if let Some(money) = &status.money {
+        row(&mut out, "money", &money.line());
+    }
+    out.push('\n');
+    out.push_str(&line(&status.runner, &columns, ui));
+    for agent in shown {
+        out.push_str(&line(agent, &columns, ui));
+    }
+    if !quiet.is_empty() {
+        let names: Vec<&str> = quiet.iter().map(|agent| agent.name.as_str()).collect();
+        let text = format!("{} more, well and idle: {}", names.len(), names.join(", "));
+        out.push_str(&format!("{}\n", ui.paint(&plain::cut(&text, ui.width()), dim())));
+    }
+    out.push('\n');
+    row(&mut out, "disk", &status.disk.line);
+    row(&mut out, "limits", &limits_text(status));
     if let Some(hardening) = &status.hardening {
-        row("hardening", hardening.line());
+        row(&mut out, "hardening", &hardening.line());
     }
     let on = |yes: bool, good: &'static str, bad: &'static str| if yes { good } else { bad };
-    row(
-        "host",
-        format!(
-            "{}, {}, {}, systemd {}",
-            on(status.host.linger, "lingering (runs without a login)", "NOT lingering (ends at logout)"),
-            on(status.host.bus, "bus", "no bus daemon"),
-            on(status.host.journal_readable, "journal", "journal unreadable (own log file)"),
-            status.systemd.as_deref().and_then(|text| text.split_whitespace().next()).unwrap_or("?"),
-        ),
+    let host = format!(
+        "{}, {}, {}, systemd {}",
+        on(status.host.linger, "lingering (runs without a login)", "NOT lingering (ends at logout)"),
+        on(status.host.bus, "bus", "no bus daemon"),
+        on(status.host.journal_readable, "journal", "journal unreadable (own log file)"),
+        // Without what the distribution has added.
+        status.systemd.as_deref().and_then(|text| text.split([' ', '-', '~']).next()).unwrap_or("?"),
     );
+    row(&mut out, "host", &host);
     if !status.last.is_empty() {
         out.push_str(&format!("\n{}\n", ui.paint("last reviews", bold())));
         for job in &status.last {
@@ -62,8 +85,119 @@ pub(super) fn show(status: &Status, ui: &Ui) -> String {
     out
 }
 
+/// Nothing of it needs to be seen.
+fn is_quiet(agent: &Unit) -> bool {
+    let watches_well =
+        agent.watch.as_ref().is_none_or(|watch| watch.state.trouble().is_none() && agent.word != "asleep");
+    matches!(agent.word, "asleep" | "ready") && watches_well
+}
+
+/// How many agents are in which state, those that somebody should look at first.
+pub fn summary(agents: &[Unit]) -> String {
+    const ORDER: [&str; 12] = [
+        "failed",
+        "crash-loop",
+        "absent",
+        "restarting",
+        "stopped",
+        "stopping",
+        "starting",
+        "draining",
+        "paused",
+        "working",
+        "ready",
+        "asleep",
+    ];
+    let count = |word: &str| agents.iter().filter(|agent| agent.word == word).count();
+    let words: Vec<String> = ORDER
+        .iter()
+        .map(|word| (count(word), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    format!("{}: {}", quantity::grouped(agents.len() as u64), words.join(", "))
+}
+
+/// What ended in an hour.
+pub(super) struct Sum {
+    all: Slice,
+    counts: Vec<u64>,
+}
+
+impl Sum {
+    pub(super) fn of(slices: &[Slice]) -> Option<Sum> {
+        let sum = |of: fn(&Slice) -> u64| slices.iter().map(of).sum::<u64>();
+        let all = Slice { reviewed: sum(|s| s.reviewed), failed: sum(|s| s.failed), other: sum(|s| s.other) };
+        (all.all() > 0).then(|| Sum { all, counts: slices.iter().map(|slice| slice.all()).collect() })
+    }
+
+    pub(super) fn line(&self, utf8: bool) -> String {
+        sparkline(&self.counts, utf8)
+    }
+
+    pub(super) fn in_words(&self) -> String {
+        let Slice { reviewed, failed, other } = self.all;
+        let mut words = vec![format!("{reviewed} reviewed")];
+        if failed > 0 {
+            words.push(format!("{failed} not wholly"));
+        }
+        if other > 0 {
+            words.push(format!("{other} ended otherwise"));
+        }
+        words.join(", ")
+    }
+}
+
+/// How wide things are, so that they stand below each other.
+struct Columns {
+    name: usize,
+    /// Of a bar.
+    bar: usize,
+    memory: usize,
+    cpu: usize,
+    tasks: usize,
+    /// There is room for what says less.
+    wide: bool,
+}
+
+impl Columns {
+    fn new(units: &[&Unit], ui: &Ui) -> Columns {
+        let widest = |of: fn(&Unit) -> Option<String>| {
+            units.iter().copied().filter_map(of).map(|text| text.chars().count()).max().unwrap_or(0)
+        };
+        let name = widest(|unit| Some(unit.name.clone())).max(9);
+        let (memory, cpu, tasks) = (widest(memory), widest(cpu), widest(tasks));
+        // "name word  memory ▏ 1M/2M  cpu ▏ 1%/2%  tasks 1/2  for 3 h".
+        let rest = ui.width().saturating_sub(name + 13 + 7 + memory + 3 + 4 + cpu + 2 + 6 + tasks);
+        let wide = rest >= 46;
+        let bar = if wide { 16 } else { (rest / 2).min(10) };
+        Columns { name, bar: if bar < 4 { 0 } else { bar }, memory, cpu, tasks, wide }
+    }
+}
+
+/// `123M/512M`.
+pub fn memory(unit: &Unit) -> Option<String> {
+    let state = &unit.service;
+    let used = Size(state.memory.filter(|_| state.is_active())? >> 20 << 20);
+    Some(state.memory_max.map_or(used.to_string(), |max| format!("{used}/{}", Size(max))))
+}
+
+/// `3%/25%`.
+pub fn cpu(unit: &Unit) -> Option<String> {
+    let percent = unit.cpu_percent?;
+    let digits = usize::from(percent < 9.95 && percent > 0.0);
+    let quota = unit.service.cpu_quota_usec.map_or(String::new(), |usec| format!("/{}%", usec / 10_000));
+    Some(format!("{percent:.digits$}%{quota}"))
+}
+
+/// `5/64`.
+pub fn tasks(unit: &Unit) -> Option<String> {
+    let state = &unit.service;
+    Some(format!("{}/{}", state.tasks.filter(|_| state.is_active())?, state.tasks_max?))
+}
+
 /// What needs somebody's attention, each with its remedy.
-fn trouble(status: &Status) -> Vec<String> {
+pub fn trouble(status: &Status) -> Vec<String> {
     let mut lines: Vec<String> = status.problems.iter().map(|problem| plain::one_line(problem, 1000)).collect();
     if status.runner.word == "absent" {
         lines.push("cicdctl is not set up for this user; `cicdctl init` does it".into());
@@ -133,57 +267,85 @@ fn trouble(status: &Status) -> Vec<String> {
     lines
 }
 
-fn line(unit: &Unit, width: usize, ui: &Ui) -> String {
-    let style = match unit.word {
+fn style(word: &str) -> Style {
+    match word {
         "ready" | "working" | "asleep" | "foreground" => green(),
         "failed" | "crash-loop" | "absent" => red(),
         _ => yellow(),
-    };
-    let state = &unit.service;
-    let mut parts = Vec::new();
-    if state.is_active() {
-        if let Some(since_usec) = state.since_usec {
-            parts.push(format!(
-                "for {}",
-                quantity::duration(since(i64::try_from(since_usec / 1000).unwrap_or(i64::MAX)))
-            ));
-        }
-        if let Some(memory) = state.memory {
-            parts.push(format!(
-                "memory {}{}",
-                Size(memory >> 20 << 20),
-                state.memory_max.map_or(String::new(), |max| format!("/{}", Size(max)))
-            ));
-        }
-        if let Some(nsec) = state.cpu_nsec {
-            let quota = state.cpu_quota_usec.map_or(String::new(), |usec| format!(" of {}%", usec / 10_000));
-            parts.push(format!("cpu {}{quota}", quantity::duration(nsec / 1_000_000)));
-        }
-        if let (Some(tasks), Some(max)) = (state.tasks, state.tasks_max) {
-            parts.push(format!("tasks {tasks}/{max}"));
-        }
-        if let Some(restarts) = state.restarts.filter(|restarts| *restarts > 0) {
-            parts.push(quantity::count(restarts as usize, "restart"));
-        }
-    } else if unit.socket.is_active() && matches!(unit.word, "asleep" | "paused" | "draining") {
-        parts.push("its socket wakes it".into());
     }
+}
+
+/// A bar in the colour of how full it is.
+fn painted_bar(part: f64, whole: Option<f64>, columns: &Columns, ui: &Ui) -> String {
+    let Some(whole) = whole.filter(|_| columns.bar > 0) else { return " ".repeat(columns.bar) };
+    let style = match part / whole {
+        share if share >= 0.9 => red(),
+        share if share >= 0.7 => yellow(),
+        _ => green(),
+    };
+    ui.paint(&bar(part, whole, columns.bar, ui.is_utf8()), style)
+}
+
+fn line(unit: &Unit, columns: &Columns, ui: &Ui) -> String {
+    let state = &unit.service;
+    let width = columns.name;
+    let mut parts = Vec::new();
+    if let Some(text) = memory(unit) {
+        let max = state.memory_max.map(|max| max as f64);
+        let bar = painted_bar(state.memory.unwrap_or(0) as f64, max, columns, ui);
+        parts.push(format!("memory {bar} {text:width$}", width = columns.memory));
+    } else if columns.memory > 0 && state.is_active() {
+        parts.push(" ".repeat(8 + columns.bar + columns.memory));
+    }
+    if let Some(text) = cpu(unit) {
+        let quota = state.cpu_quota_usec.map(|usec| usec as f64 / 10_000.0);
+        let bar = painted_bar(unit.cpu_percent.unwrap_or(0.0), quota, columns, ui);
+        parts.push(format!("cpu {bar} {text:width$}", width = columns.cpu));
+    } else if columns.cpu > 0 && state.is_active() {
+        parts.push(" ".repeat(5 + columns.bar + columns.cpu));
+    }
+    if let Some(text) = tasks(unit) {
+        parts.push(format!("tasks {text:width$}", width = columns.tasks));
+    }
+    let mut last = Vec::new();
+    if let Some(since_usec) = state.since_usec.filter(|_| state.is_active() && (columns.wide || parts.is_empty())) {
+        last.push(format!("for {}", quantity::duration(since(i64::try_from(since_usec / 1000).unwrap_or(i64::MAX)))));
+    }
+    if !state.is_active() && unit.socket.is_active() && matches!(unit.word, "asleep" | "paused" | "draining") {
+        last.push("its socket wakes it".into());
+    }
+    let restarts = state.restarts.filter(|restarts| *restarts > 0).map(|n| quantity::count(n as usize, "restart"));
+    // Where there is no room beside, below.
+    let below = if columns.wide {
+        last.extend(restarts);
+        None
+    } else {
+        restarts
+    };
+    parts.extend(last);
     let mut text = format!(
-        "{} {}  {}\n",
+        "{} {}  {}",
         ui.paint(&format!("{:width$}", unit.name), bold()),
-        ui.paint(&format!("{:10}", unit.word), style),
+        ui.paint(&format!("{:10}", unit.word), style(unit.word)),
         parts.join("  ")
     );
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    let indent = format!("{:width$}            ", "");
+    let mut more = |words: &str, style: Style| {
+        text.push_str(&format!("{indent}{}\n", ui.paint(words, style)));
+    };
+    if let Some(restarts) = below {
+        more(&restarts, yellow());
+    }
     if let Some(project) = &unit.project {
-        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&format!("           {project}"), dim())));
+        more(project, dim());
     }
     if let Some(pause) = &unit.pause {
-        let words = format!("           {}", plain::visible(&pause.in_words()));
-        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&words, yellow())));
+        more(&plain::visible(&pause.in_words()), yellow());
     }
     if let Some(watch) = &unit.watch {
-        let words = format!("           watches {}", watch.in_words());
-        text.push_str(&format!("{:width$} {}\n", "", ui.paint(&words, dim())));
+        more(&format!("watches {}", watch.in_words()), dim());
     }
     text
 }
@@ -237,10 +399,62 @@ pub fn job_line(job: &Job, ui: &Ui) -> String {
         (None, None) => String::new(),
     };
     let shown = plain::visible(&format!("{}{waits}{reason}", job.request.subject()));
-    let shown = plain::cut(&shown, ui.width().saturating_sub(60).max(40));
-    format!("{} {} {owner:12} {when:>11} ago  {shown}", &job.id, ui.paint(&format!("{word:10}"), style))
+    // The end of an id is as good as all of it.
+    let id = if ui.width() < 100 { job.id.get(16..).unwrap_or(&job.id) } else { &job.id };
+    let rest = ui.width().saturating_sub(id.len() + 45).max(if ui.is_terminal() { 20 } else { 40 });
+    let shown = plain::cut(&shown, rest);
+    format!("{id} {} {owner:12} {when:>12} ago  {shown}", ui.paint(&format!("{word:10}"), style))
 }
 
-pub(super) fn since(ms: i64) -> u64 {
+pub fn since(ms: i64) -> u64 {
     u64::try_from(now_ms() - ms).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::status::sample;
+    use crate::ui::{ColorChoice, Options};
+
+    fn shown(agents: usize, screen: (usize, usize), all: bool) -> Vec<String> {
+        let options = Options {
+            json: false,
+            quiet: false,
+            verbose: false,
+            yes: false,
+            color: ColorChoice::Never,
+            no_color_variable: false,
+            utf8: true,
+        };
+        let ui = Ui::new(&options).on(screen);
+        show(&sample(agents), &ui, all).lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn one_agent_or_two_hundred_fit_a_screen_with_trouble_on_top() {
+        for (agents, screen) in [(1, (80, 24)), (200, (80, 24)), (1, (200, 50)), (200, (200, 50)), (12, (200, 50))] {
+            let lines = shown(agents, screen, false);
+            assert!(lines.len() <= screen.1, "{agents} at {screen:?}: {lines:#?}");
+            let failed = lines[0].starts_with("! agent-003 FAILED: its process exited with status 203");
+            assert_eq!(agents > 3, failed, "{lines:#?}");
+            let too_wide: Vec<&String> = lines.iter().skip(1).filter(|line| line.chars().count() > screen.0).collect();
+            assert!(too_wide.is_empty(), "{agents} at {screen:?}: {too_wide:#?}");
+            assert!(lines.iter().any(|line| line.contains('█') && line.contains("64M/512M")), "{lines:#?}");
+        }
+        let lines = shown(200, (80, 24), false);
+        assert!(lines.contains(&"agents    200: 1 failed, 99 ready, 100 asleep".to_owned()), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.starts_with("199 more, well and idle: agent-000, ")), "{lines:#?}");
+        assert!(shown(200, (80, 24), true).len() > 200);
+    }
+
+    #[test]
+    fn a_little_is_not_nothing() {
+        let mut unit = sample(1).agents.remove(0);
+        unit.cpu_percent = Some(0.26);
+        assert_eq!(cpu(&unit).unwrap(), "0.3%/25%");
+        unit.cpu_percent = Some(0.0);
+        assert_eq!(cpu(&unit).unwrap(), "0%/25%");
+        unit.cpu_percent = Some(101.4);
+        assert_eq!(cpu(&unit).unwrap(), "101%/25%");
+    }
 }

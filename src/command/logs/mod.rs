@@ -4,21 +4,32 @@
 //! Messages of a user service carry `_SYSTEMD_USER_UNIT=`; what the manager says about the unit carries `USER_UNIT=`;
 //! and what a process wrote after it left its unit's group is found under the manager's own unit by its identifier.
 
+mod file;
+
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::agent::AgentName;
+use super::agent::scopes;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
-use crate::{cage, files, journal};
+use crate::runner::Scope;
+use crate::{cage, journal};
 
 /// Show what the runner, the agents and their jobs logged
+///
+/// In the order of time, from the journal, or from a file of our own where this user cannot read the journal; it says so
+/// then. The journal's fields CICD_AGENT, CICD_JOB and CICD_OUTCOME are there for `journalctl --user CICD_JOB=…`, too.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl logs                        of all
+  cicdctl logs myapp 'web-*' -f       of these agents, and what comes
+  cicdctl logs runner --level warning --since -1h")]
 pub struct Args {
-    /// Only this agent (`runner`: only the runner)
-    name: Option<String>,
+    /// Only these agents: names, or globs such as `web-*`; `runner` is the runner itself
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
     /// Go on and show what comes
     #[arg(short, long)]
     follow: bool,
@@ -46,14 +57,18 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
-    let units = units(&args, host)?;
+    let scopes = scopes(&args.names, host)?;
     if !journal::is_readable(host.uid) {
-        return own_file(&args, host);
+        return file::show(&args, scopes.iter().map(Scope::identifier).collect(), host).await;
     }
+    let units: Vec<String> = scopes.iter().flat_map(|scope| [scope.service(), scope.socket()]).collect();
     let mut command = journalctl(&units, host.uid, args.job.as_deref());
     command
         .arg(format!("--output={}", if host.ui.json { "json" } else { &args.output }))
-        .arg(format!("--lines={}", args.lines));
+        .arg(format!("--lines={}", args.lines))
+        // By what we know of the terminal: journalctl writes into a pipe here.
+        .env("SYSTEMD_COLORS", if host.ui.color() { "1" } else { "0" })
+        .env("SYSTEMD_URLIFY", "0");
     if args.follow {
         command.arg("--follow");
     }
@@ -68,9 +83,12 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         // Nothing is left to do here: journalctl takes our place and gets the terminal's signals.
         return Err(command.exec()).context("could not start `journalctl`");
     }
-    let output = command.stderr(Stdio::inherit()).output().context("could not start `journalctl`")?;
-    if !output.status.success() && output.stdout.is_empty() && args.grep.is_none() {
-        bail!("journalctl ended with {}", output.status);
+    let output = command.output().context("could not start `journalctl`")?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    // Without a match its status is 1, too.
+    if !output.status.success() && !said.is_empty() {
+        let fail = Fail::usage(format!("journalctl refused this: {said}"));
+        bail!(fail.hint("times are written `2026-11-23 08:00`, `today`, `-1h`; `--grep` takes a regular expression"));
     }
     if output.stdout.is_empty() {
         host.ui.say("The journal has no messages that match.");
@@ -78,22 +96,6 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     }
     host.ui.data(&String::from_utf8_lossy(&output.stdout))?;
     Ok(Exit::Done)
-}
-
-/// Units whose messages are wanted; none means all of ours.
-fn units(args: &Args, host: &Host) -> Result<Vec<String>> {
-    match args.name.as_deref() {
-        None => Ok(Vec::new()),
-        Some("runner") => Ok(vec!["cicd-runner.service".into(), "cicd-runner.socket".into()]),
-        Some(name) => {
-            let name: AgentName = name.parse().map_err(Fail::usage)?;
-            // One whose file is wrong is the more interesting.
-            if !host.paths.agent_file(&name).exists() {
-                host.known_agent(&name, &host.config()?)?;
-            }
-            Ok(vec![name.service(), name.socket()])
-        }
-    }
 }
 
 fn journalctl(units: &[String], uid: u32, job: Option<&str>) -> Command {
@@ -129,31 +131,6 @@ fn journalctl(units: &[String], uid: u32, job: Option<&str>) -> Command {
         command.args(group).arg(format!("_UID={uid}"));
     }
     command
-}
-
-fn own_file(args: &Args, host: &Host) -> Result<Exit> {
-    let path = host.paths.log_file();
-    host.ui.say(&format!(
-        "The journal of this host cannot be read by {} (it is not kept on disk, or not split by user); showing `{}`.\n\
-         Root can change that with `mkdir -p /var/log/journal && journalctl --flush`, or `usermod -aG systemd-journal {}`.",
-        host.user,
-        path.display(),
-        host.user
-    ));
-    let text = files::read(&path)?.unwrap_or_default();
-    let wanted = |line: &&str| {
-        args.grep.as_ref().is_none_or(|pattern| regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(line)))
-            && args.job.as_ref().is_none_or(|job| line.contains(&job.to_uppercase()))
-    };
-    let lines: Vec<&str> = text.lines().filter(wanted).collect();
-    let first = lines.len().saturating_sub(args.lines as usize);
-    if args.follow {
-        let mut tail = Command::new("tail");
-        return Err(tail.args(["-n", &args.lines.to_string(), "-F"]).arg(path).exec())
-            .context("could not start `tail`");
-    }
-    host.ui.data(&lines[first..].join("\n"))?;
-    Ok(Exit::Done)
 }
 
 /// Adds the last lines of a unit's journal to an error about it.
