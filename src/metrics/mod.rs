@@ -43,6 +43,10 @@ pub struct Snapshot {
     pub totals: Option<Totals>,
     /// Caps over all projects.
     pub balances: Vec<Balance>,
+    /// Caps that agents have for themselves.
+    pub agent_balances: Vec<(AgentName, Balance)>,
+    /// Names of credentials that end, and when, in milliseconds since 1970.
+    pub credentials: Vec<(String, i64)>,
     /// Services of runner and agents.
     pub units: Vec<UnitState>,
     pub disk_free: Option<u64>,
@@ -133,6 +137,11 @@ impl Collector for Snapshot {
             costs(totals, &mut families)?;
         }
         self.budget(&mut families)?;
+        self.agent_budgets(&mut families)?;
+        let ends = self.credentials.iter();
+        let ends = ends.map(|(name, ms)| (vec![("credential", name.clone())], (ms / 1000) as f64)).collect();
+        let help = "When the credential ends, in seconds since 1970; absent where it does not";
+        families.gauge("cicd_credential_expiry_timestamp", help, Some(&Unit::Seconds), ends)?;
         self.units(&mut families)?;
         let free = alone(self.disk_free.map(|free| free as f64));
         families.gauge("cicd_disk_free", "Room where the state is kept", Some(&Unit::Bytes), free)?;
@@ -180,11 +189,6 @@ impl Snapshot {
 
     fn budget(&self, families: &mut Families<'_>) -> fmt::Result {
         let of = |value: fn(&Balance) -> Usd| -> Samples {
-            let period = |balance: &Balance| match balance.scope {
-                Scope::Day => Some("day"),
-                Scope::Month => Some("month"),
-                _ => None,
-            };
             let sample =
                 |balance: &Balance| Some((vec![("period", period(balance)?.to_owned())], value(balance).dollars()));
             self.balances.iter().filter_map(sample).collect()
@@ -202,6 +206,22 @@ impl Snapshot {
             None,
             of(|balance| balance.held),
         )
+    }
+
+    fn agent_budgets(&self, families: &mut Families<'_>) -> fmt::Result {
+        let of = |value: fn(&Balance) -> Usd| -> Samples {
+            let sample = |(agent, balance): &(AgentName, Balance)| {
+                let labels = vec![("agent", agent.to_string()), ("period", period(balance)?.to_owned())];
+                Some((labels, value(balance).dollars()))
+            };
+            self.agent_balances.iter().filter_map(sample).collect()
+        };
+        let help = "What the agent may spend in this period";
+        families.gauge("cicd_agent_budget_limit_dollars", help, None, of(|balance| balance.cap))?;
+        let help = "What the agent has spent in it";
+        families.gauge("cicd_agent_budget_spent_dollars", help, None, of(|balance| balance.spent))?;
+        let help = "What calls of it under way may cost";
+        families.gauge("cicd_agent_budget_reserved_dollars", help, None, of(|balance| balance.held))
     }
 
     fn units(&self, families: &mut Families<'_>) -> fmt::Result {
@@ -226,6 +246,15 @@ impl Snapshot {
         families.gauge("cicd_unit_tasks", "Processes and threads of the unit", None, tasks)?;
         let restarts = of(|unit| unit.restarts.map(f64::from));
         families.counter("cicd_unit_restarts", "Restarts of the unit by systemd itself", None, restarts)
+    }
+}
+
+/// Of a cap on a time.
+fn period(balance: &Balance) -> Option<&'static str> {
+    match balance.scope {
+        Scope::Day | Scope::AgentDay => Some("day"),
+        Scope::Month | Scope::AgentMonth => Some("month"),
+        Scope::Pull | Scope::Project => None,
     }
 }
 
@@ -316,6 +345,16 @@ mod tests {
                 spent: Usd::cents(150),
                 held: Usd::ZERO,
             }],
+            agent_balances: vec![(
+                "shop".parse().unwrap(),
+                Balance {
+                    scope: Scope::AgentMonth,
+                    cap: Usd::cents(700),
+                    spent: Usd::cents(10),
+                    held: Usd::cents(225),
+                },
+            )],
+            credentials: vec![("github-token".into(), 1_800_000_000_999)],
             units: vec![unit],
             disk_free: Some(7),
             disk_floor: 3,
@@ -341,6 +380,9 @@ mod tests {
             "cicd_cost_dollars_total{agent=\"shop\",engine=\"claude\"} 1.5",
             "cicd_engine_tokens_total{agent=\"shop\",engine=\"claude\",direction=\"in\"} 1000",
             "cicd_budget_limit_dollars{period=\"day\"} 50",
+            "cicd_agent_budget_limit_dollars{agent=\"shop\",period=\"month\"} 7",
+            "cicd_agent_budget_reserved_dollars{agent=\"shop\",period=\"month\"} 2.25",
+            "cicd_credential_expiry_timestamp_seconds{credential=\"github-token\"} 1800000000",
             "cicd_unit_state{unit=\"cicd-agent@shop.service\",state=\"active\"} 1",
             "cicd_unit_state{unit=\"cicd-agent@shop.service\",state=\"failed\"} 0",
             "cicd_unit_cpu_seconds_total{unit=\"cicd-agent@shop.service\"} 1.5",

@@ -14,6 +14,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::Shared;
+use super::worker::note_expiry;
 use crate::agent::AgentName;
 use crate::api::{ReviewRequest, Trigger};
 use crate::config::{Agent, GitHubConfig, On, TriggerConfig, WatchConfig};
@@ -141,7 +142,9 @@ async fn look(shared: &Shared, eye: &Eye, open: &mut Option<Open>) -> Result<()>
         Some(open) => open,
         None => connect(shared, eye, stamps)?,
     });
-    let polled = pulls(shared, eye, &open.forge, open.etag.as_deref()).await?;
+    let polled = pulls(shared, eye, &open.forge, open.etag.as_deref()).await;
+    note_expiry(&shared.store, &open.forge).await;
+    let polled = polled?;
     // Only now: had it been noted earlier, the next look would find nothing to be done.
     open.etag = polled.or(open.etag.take());
     comments(shared, eye, &open.forge).await

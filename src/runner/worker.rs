@@ -356,7 +356,11 @@ pub async fn in_scope(
             store,
             turn: job.deferrals,
         };
-        review::run(&job.id, &job.request, &setting, wish, &mut tell).await
+        let review = review::run(&job.id, &job.request, &setting, wish, &mut tell).await;
+        if let (Some(store), Some(forge)) = (store, &forge) {
+            note_expiry(store, forge).await;
+        }
+        review
     }
     .await;
     // Another secret may have been stored meanwhile.
@@ -390,6 +394,14 @@ pub(super) fn forge(
                 .hint(format!("`cicdctl secret set {TOKEN}` stores one; {} works, too", TOKEN_VARIABLES[1]))
         ),
         _ => Ok(None),
+    }
+}
+
+/// Keeps until when the token is good, as GitHub has just said, for `status` and the metrics.
+pub(super) async fn note_expiry(store: &Store, forge: &GitHub) {
+    let Some(expires) = forge.expires() else { return };
+    if let Err(error) = store.note_expiry(TOKEN, expires.map(|time| time.as_millisecond())).await {
+        tracing::warn!("could not note until when the token for GitHub is good: {error:#}");
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod approvals;
 mod care;
+mod credentials;
 mod ledger;
 mod owed;
 mod pause;
@@ -41,7 +42,7 @@ pub use totals::{BUCKETS, COVERAGES, Cost, Stage, Times, Totals, Waiting};
 pub use watch::{Changed, Key, Look, Step, Watch, WatchState, Watched};
 
 /// What each schema adds to the one before; the first of these leads from 2 to 3. A new store walks through them, too.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("spend.sql"),
     include_str!("approvals.sql"),
     include_str!("watch.sql"),
@@ -50,6 +51,7 @@ const STEPS: [&str; 8] = [
     include_str!("pause.sql"),
     include_str!("care.sql"),
     include_str!("totals.sql"),
+    include_str!("costs.sql"),
 ];
 const SCHEMA_VERSION: usize = 2 + STEPS.len();
 /// How long one that another process has locked is waited for.

@@ -6,6 +6,8 @@
 //! process was killed, it may have been paid all the same: it stays at that amount, and no longer counts as under way
 //! once its job is begun again or its engine's deadline is over.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, Result};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
@@ -156,6 +158,28 @@ impl Store {
         self.run(move |connection| balances(connection, &payer, &caps)).await
     }
 
+    /// What each agent has spent and holds, today and this month ([`Scope::AgentDay`], [`Scope::AgentMonth`]).
+    pub async fn agents_spending(&self, day_ms: i64, month_ms: i64) -> Result<HashMap<(AgentName, Scope), (Usd, Usd)>> {
+        self.run(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT agent, coalesce(sum(spent), 0), coalesce(sum(held) FILTER (WHERE spent IS NULL), 0)
+                 FROM spend WHERE at_ms >= ?1 AND agent IS NOT NULL GROUP BY agent",
+            )?;
+            let mut found = HashMap::new();
+            for (scope, since_ms) in [(Scope::AgentDay, day_ms), (Scope::AgentMonth, month_ms)] {
+                let mut rows = statement.query([since_ms])?;
+                while let Some(row) = rows.next()? {
+                    if let Ok(agent) = row.get::<_, String>(0)?.parse() {
+                        let (spent, held) = (row.get(1)?, row.get(2)?);
+                        found.insert((agent, scope), (Usd::from_micros(spent), Usd::from_micros(held)));
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     /// All calls since then (milliseconds since 1970), oldest first. One whose deadline was over at `now_ms` is no
     /// longer under way.
     pub async fn spending(&self, since_ms: i64, now_ms: i64) -> Result<Vec<Spending>> {
@@ -234,6 +258,7 @@ fn seen_overshoot(connection: &Connection, engine: &str, since_ms: i64) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Cost;
 
     const NOON: i64 = 1_000_000_000;
 
@@ -303,7 +328,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_crash_left_is_spent_when_its_job_is_begun_again_or_its_deadline_is_over() {
-        let (_dir, store) = store();
+        let (dir, store) = store();
         let caps = caps(&[(Scope::Day, 1000)]);
         granted(&store, call("crashed", 1, 200), &caps).await;
         let (id, _) = granted(&store, call("crashed", 1, 200), &caps).await;
@@ -315,11 +340,29 @@ mod tests {
         granted(&store, call("gone", 1, 100), &caps).await;
         assert_eq!(stands().await, [(Scope::Day, 275, 125)]);
         let late = Call { at_ms: NOON + 1001, ..call("other", 2, 100) };
-        let (id, _) = granted(&store, late, &caps).await;
-        store.settle(id, cost(0)).await.unwrap();
+        let (late, _) = granted(&store, late, &caps).await;
+        store.settle(late, cost(0)).await.unwrap();
         assert_eq!(stands().await, [(Scope::Day, 400, 0)]);
         let all = store.spending(NOON, NOON).await.unwrap();
         assert_eq!(all.iter().filter(|one| one.spent.is_none()).count(), 0);
+
+        // All of it is counted, also in a store that did not count yet.
+        let total = async |store: &Store| {
+            let Cost { calls, spent, .. } = store.totals().await.unwrap().costs.remove(0);
+            (calls, spent)
+        };
+        assert_eq!(total(&store).await, (4, Usd::cents(400)));
+        let back = "DROP TABLE costs; DROP TRIGGER costs_counted; DROP TABLE credentials; PRAGMA user_version = 10";
+        store.run(move |connection| Ok(connection.execute_batch(back)?)).await.unwrap();
+        drop(store);
+        let store = Store::open(&dir.path().join("store.db")).unwrap();
+        assert_eq!(total(&store).await, (4, Usd::cents(400)));
+        // A price that comes late counts in place of what was held.
+        store
+            .settle(id - 1, Price { cost: Some(Usd::cents(5)), input_tokens: Some(3), ..Price::default() })
+            .await
+            .unwrap();
+        assert_eq!(total(&store).await, (4, Usd::cents(180)));
     }
 
     #[tokio::test]
@@ -375,6 +418,10 @@ mod tests {
                 (Scope::AgentDay, 4)
             ]
         );
+        let agents = store.agents_spending(all.day_ms, all.month_ms).await.unwrap();
+        let spent = |name, scope| agents.get(&(agent(name).unwrap(), scope)).copied();
+        assert_eq!(spent("shop", Scope::AgentDay), Some((Usd::cents(4), Usd::ZERO)));
+        assert_eq!((spent("web", Scope::AgentMonth), agents.len()), (Some((Usd::cents(8), Usd::ZERO)), 4));
         let local = Payer { project: "/home/a/web".into(), pull: None, agent: None };
         let found = stands(local).await;
         assert_eq!(found[0], (Scope::Project, 8), "without a pull request there is no cap of one");

@@ -164,14 +164,12 @@ fn waiting(connection: &Connection) -> Result<Vec<Waiting>> {
 }
 
 fn costs(connection: &Connection) -> Result<Vec<Cost>> {
-    let sql =
-        "SELECT agent, engine, count(*), sum(spent), sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0))
-               FROM spend WHERE spent IS NOT NULL GROUP BY agent, engine ORDER BY agent, engine";
+    let sql = "SELECT agent, engine, calls, spent, input_tokens, output_tokens FROM costs ORDER BY agent, engine";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([], |row| {
-        let agent: Option<String> = row.get(0)?;
         Ok(Cost {
-            agent: agent.and_then(|name| name.parse().ok()),
+            // `''` is no name of an agent.
+            agent: row.get::<_, String>(0)?.parse().ok(),
             engine: row.get(1)?,
             calls: row.get(2)?,
             spent: Usd::from_micros(row.get(3)?),

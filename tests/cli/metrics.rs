@@ -45,7 +45,7 @@ fn rules_and_dashboard_are_printed() {
             asked += 1;
         }
     }
-    assert!(asked >= 14);
+    assert!(asked >= 16);
 }
 
 #[test]

@@ -81,6 +81,8 @@ pub struct State {
     /// The token of each request, and another one that is good.
     pub spoken: Vec<String>,
     pub second_token: Option<String>,
+    /// When the first token ends, as GitHub writes it.
+    pub expires: Option<String>,
     /// Authorization of each request for the repository itself.
     pub git: Vec<Option<String>>,
     pub git_root: Option<PathBuf>,
@@ -199,7 +201,8 @@ impl Fake {
         }
         let (method, etag) = (parts.method.as_str(), header("if-none-match"));
         let mut others = self.others.lock().unwrap();
-        let (status, headers, body) = match (method, path) {
+        let expires = state.expires.clone().filter(|_| spoken == TOKEN);
+        let (status, mut headers, body) = match (method, path) {
             ("GET", "/repos/acme/shop/pulls") => {
                 let mut open: Vec<&State> = others.values().chain([&*state]).filter(|pull| pull.open).collect();
                 open.sort_by_key(|pull| std::cmp::Reverse(pull.updated));
@@ -223,7 +226,10 @@ impl Fake {
         };
         match fault {
             Some(fault) => reply(fault.status, &fault.headers, &fault.body),
-            None => reply(status, &headers, &body),
+            None => {
+                headers.extend(expires.map(|expires| ("github-authentication-token-expiration", expires)));
+                reply(status, &headers, &body)
+            }
         }
     }
 
@@ -340,6 +346,7 @@ impl State {
             git_root: None,
             spoken: vec![],
             second_token: None,
+            expires: None,
             late_summaries: 0,
             writers: vec![],
             reactions: vec![],

@@ -349,8 +349,10 @@ async fn a_token_that_is_stored_while_it_runs_speaks_from_then_on() {
     let world =
         World::new(&BTreeMap::from([(1, 2)]), "[watch]\ninterval = \"1h\"\ndebounce = \"0s\"\nbacklog = true\n").await;
     world.push(1, 0);
+    world.fake.state().expires = Some("2099-01-01 00:00:00 UTC".into());
     let process = Process::start(&world.place).await;
     process.settle(Duration::from_secs(60)).await;
+    assert_eq!(process.store().expiries().await.unwrap(), [("github-token".to_owned(), 4_070_908_800_000)]);
     const SECOND: &str = "ghs_5678_canary.second";
     let spoken = || std::mem::take(&mut world.fake.state().spoken);
     let before = spoken();
@@ -361,6 +363,7 @@ async fn a_token_that_is_stored_while_it_runs_speaks_from_then_on() {
     process.look().await;
     let after = spoken();
     assert!(!after.is_empty() && after.iter().all(|token| token == SECOND), "{after:?}");
+    assert_eq!(process.store().expiries().await.unwrap(), [], "that one has no end");
     // The next job, too.
     world.push(1, 1);
     process.settle(Duration::from_secs(60)).await;

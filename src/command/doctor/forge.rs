@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{Check, failure, ok, warning};
 use crate::config::{Config, GitHubConfig};
 use crate::forge::ForgeError;
+use crate::forge::github::credentials::SOON;
 use crate::forge::github::examine::{Identity, Reach};
 use crate::forge::github::{Credentials, GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
@@ -17,8 +18,6 @@ use crate::quantity;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many repositories are asked about.
 const MAX_REPOS: usize = 20;
-/// From here on an end in sight is worth a warning.
-const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Below this part of them, requests are few.
 const FEW: u64 = 10;
 /// For the question who we are no repository is needed, and a client has one.

@@ -17,6 +17,7 @@ use crate::command::cost::{self, Today};
 use crate::config::{Agent, Config};
 use crate::disk;
 use crate::error::Fail;
+use crate::forge::github::credentials::SOON;
 use crate::host::Host;
 use crate::journal;
 use crate::plain;
@@ -49,6 +50,9 @@ pub struct Status {
     /// Where something was spent today, and there are caps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) money: Option<Today>,
+    /// Credentials that end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) credentials: Vec<Credential>,
     pub(super) disk: Disk,
     /// Where there are units to be confined.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +61,30 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limits_remedy: Option<String>,
     pub(super) host: HostState,
+}
+
+/// As its forge has said last.
+#[derive(Debug, Serialize)]
+pub struct Credential {
+    /// Of the secret.
+    pub(super) name: String,
+    pub(super) expires_ms: i64,
+}
+
+impl Credential {
+    /// What is to be done soon, or now.
+    pub(super) fn trouble(&self, now_ms: i64) -> Option<String> {
+        let left = self.expires_ms - now_ms;
+        let when = quantity::time(self.expires_ms);
+        let what = match u64::try_from(left) {
+            Ok(left) if i128::from(left) < SOON.as_millis() => {
+                format!("ends on {when}, in {}", quantity::duration(left))
+            }
+            Ok(_) => return None,
+            Err(_) => format!("has ended on {when}"),
+        };
+        Some(format!("the credential `{0}` {what}; `cicdctl secret set {0}` stores another", self.name))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -231,7 +259,7 @@ pub(super) async fn gather(args: &Args, last: u32, host: &Host) -> Result<Status
     let mut runner = runner?;
     runner.socket_path = host.paths.runner_socket().display().to_string();
     runner.explain(host, store, &Scope::Runner).await;
-    let Work { queue, last_hour, last, money } =
+    let Work { queue, last_hour, last, money, credentials } =
         told(work(store, &config, only, last).await, &mut problems).unwrap_or_default();
     let agents = agents?;
     let version = version.ok();
@@ -256,6 +284,7 @@ pub(super) async fn gather(args: &Args, last: u32, host: &Host) -> Result<Status
         last_hour,
         last,
         money,
+        credentials,
         disk: Disk::now(host, &config),
         host: HostState {
             linger: systemd::linger(&host.user) == Linger::On,
@@ -279,6 +308,7 @@ struct Work {
     last_hour: Vec<Slice>,
     last: Vec<Job>,
     money: Option<Today>,
+    credentials: Vec<Credential>,
 }
 
 async fn work(store: Option<&Store>, config: &Config, only: Option<AgentName>, last: u32) -> Result<Work> {
@@ -289,6 +319,12 @@ async fn work(store: Option<&Store>, config: &Config, only: Option<AgentName>, l
         last_hour: store.history(only.clone(), 12, 300_000).await?,
         last: store.jobs(only, last).await?,
         money: cost::today(store, &config.budget, &Zoned::now()).await?,
+        credentials: store
+            .expiries()
+            .await?
+            .into_iter()
+            .map(|(name, expires_ms)| Credential { name, expires_ms })
+            .collect(),
     })
 }
 
@@ -303,7 +339,7 @@ async fn in_foreground(
     mut problems: Vec<anyhow::Error>,
 ) -> Result<Status> {
     let answers = Client::new(host.paths.runner_socket()).info().await.is_ok();
-    let Work { queue, last_hour, last, money } =
+    let Work { queue, last_hour, last, money, credentials } =
         told(work(store, config, only, newest).await, &mut problems).unwrap_or_default();
     Ok(Status {
         version: crate::version(),
@@ -329,6 +365,7 @@ async fn in_foreground(
         last_hour,
         last,
         money,
+        credentials,
         disk: Disk::now(host, config),
         hardening: None,
         limits_remedy: None,
@@ -493,6 +530,7 @@ pub fn sample(agents: usize) -> Status {
             job("01M8D7FJ0G9NP7MTCYCBV65A02", "running", None),
         ],
         money: None,
+        credentials: Vec::new(),
         disk: Disk { line: "75 GB free".into(), tight: None, free: None, sizes: None },
         hardening: None,
         limits_remedy: None,
@@ -514,6 +552,17 @@ mod tests {
         assert_eq!(word(Some(&unit("inactive", "loaded")), Some(&unit("inactive", "not-found"))), "absent");
         assert_eq!(word(Some(&active), Some(&unit("inactive", "not-found"))), "ready", "it has none");
         assert_eq!(word(Some(&unit("inactive", "loaded")), Some(&active)), "asleep");
+    }
+
+    #[test]
+    fn a_credential_is_told_of_when_its_end_is_in_sight() {
+        const DAY: i64 = 24 * 3600 * 1000;
+        let credential = Credential { name: "github-token".into(), expires_ms: 100 * DAY };
+        assert_eq!(credential.trouble(86 * DAY), None);
+        let told = |now| credential.trouble(now).unwrap();
+        assert!(told(97 * DAY).contains("ends on 1970-04-11"), "{}", told(97 * DAY));
+        assert!(told(101 * DAY).starts_with("the credential `github-token` has ended on"), "{}", told(101 * DAY));
+        assert!(told(101 * DAY).ends_with("`cicdctl secret set github-token` stores another"));
     }
 
     #[test]

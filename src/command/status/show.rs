@@ -209,6 +209,7 @@ pub fn trouble(status: &Status) -> Vec<String> {
     }
     lines.extend(status.disk.tight.iter().map(|why| format!("{why}; {}", disk::REMEDY)));
     lines.extend(status.money.iter().flat_map(|money| money.trouble(&TimeZone::system())));
+    lines.extend(status.credentials.iter().filter_map(|credential| credential.trouble(now_ms())));
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
         // An agent may be called `runner`, too. A start by `systemctl` would not clear the start limit of a service
         // that failed.

@@ -7,7 +7,7 @@
 //! - Writes go one at a time, at least [`PACE`] apart; a rate limit is an error with a time and never a sleep here.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +45,7 @@ const MAX_REDIRECTS: usize = 3;
 const SECONDARY_LIMIT: i64 = 60;
 /// From here on a clock is worth a word, in seconds: what an App signs is good for minutes.
 const CLOCK_TOLERANCE: i64 = 30;
+const EXPIRATION: &str = "github-authentication-token-expiration";
 /// The most that GitHub puts on a page.
 pub const PER_PAGE: usize = 100;
 
@@ -62,6 +63,8 @@ pub struct Client {
     pace: Duration,
     /// When the last write was sent. Held while one is under way.
     last_write: tokio::sync::Mutex<Option<Instant>>,
+    /// What the last answer said of the token's end; the outer `None` where nothing was answered.
+    expires: Mutex<Option<Option<Timestamp>>>,
     /// ETag and body of what was read with [`Client::get_if_changed`].
     seen: Mutex<HashMap<String, (HeaderValue, Bytes)>>,
 }
@@ -106,6 +109,11 @@ pub struct Said {
 }
 
 impl Said {
+    /// When the token that was sent ends; `None` where it does not.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.header(EXPIRATION).as_deref().and_then(expiration)
+    }
+
     pub fn header(&self, name: &str) -> Option<String> {
         header_text(&self.headers, name)
     }
@@ -145,6 +153,7 @@ impl Client {
             http,
             pace: PACE,
             last_write: Default::default(),
+            expires: Default::default(),
             seen: Default::default(),
         })
     }
@@ -160,6 +169,12 @@ impl Client {
 
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// Until when the token is good, `Some(None)` where it has no end, as far as GitHub has said. What an App is given is
+    /// renewed by itself, and a workflow's token ends with its job.
+    pub fn expires(&self) -> Option<Option<Timestamp>> {
+        *self.expires.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The token that is good now.
@@ -364,6 +379,10 @@ impl Client {
             }
             let error = match self.followed(call, token).await {
                 Ok(answer) if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED => {
+                    if matches!(self.credentials, Credentials::Token(_)) && answer.status.is_success() {
+                        let said = Said { headers: answer.headers.clone() };
+                        *self.expires.lock().unwrap_or_else(PoisonError::into_inner) = Some(said.expires());
+                    }
                     return Ok(answer);
                 }
                 Ok(answer) => {
@@ -454,8 +473,8 @@ impl Client {
         }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<String, (HeaderValue, Bytes)>> {
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, HashMap<String, (HeaderValue, Bytes)>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -483,6 +502,12 @@ fn has_next(answer: &Answer) -> bool {
 
 fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(|value| plain::one_line(value, 200))
+}
+
+/// `2026-12-31 23:59:59 UTC`, or with an offset such as `+0200` at its end.
+fn expiration(text: &str) -> Option<Timestamp> {
+    let text = text.trim().replace(" UTC", " +0000");
+    jiff::fmt::strtime::parse("%Y-%m-%d %H:%M:%S %z", &text).ok()?.to_timestamp().ok()
 }
 
 fn after(now: Timestamp, seconds: i64) -> Timestamp {
@@ -580,6 +605,15 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: body.to_owned().into() };
         refusal(&Method::GET, "/repos/a/b/pulls/1", &answer, "get another", Timestamp::from_second(1000).unwrap())
+    }
+
+    #[test]
+    fn an_expiration_is_a_time_in_any_zone() {
+        let seconds = |text| expiration(text).map(Timestamp::as_second);
+        assert_eq!(seconds("1970-01-02 00:00:00 UTC"), Some(86_400));
+        assert_eq!(seconds("1970-01-02 02:00:00 +0200"), Some(86_400));
+        assert_eq!(seconds("1970-01-01 16:00:00 -0800"), Some(86_400));
+        assert_eq!((seconds("soon"), seconds("")), (None, None));
     }
 
     fn limited_until(error: &ForgeError) -> Option<i64> {

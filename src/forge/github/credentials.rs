@@ -1,6 +1,7 @@
 //! Which credential speaks to GitHub, and where it comes from; one place knows.
 
 use anyhow::{Result, bail};
+use jiff::SignedDuration;
 
 use super::app::App;
 use super::proxy::Proxy;
@@ -16,6 +17,9 @@ pub const APP_KEY: &str = "github-app-key";
 /// Variables that may hold the token instead: the first before all else, the second, which is often there for other
 /// programs, after it.
 pub const TOKEN_VARIABLES: [&str; 2] = ["CICD_GITHUB_TOKEN", "GITHUB_TOKEN"];
+
+/// From here on an end of a token that is in sight is worth a warning.
+pub const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// What a [`super::GitHub`] is let in with.
 #[derive(Debug)]

@@ -91,27 +91,7 @@ fn identity(login: Option<String>, said: &Said) -> Identity {
     Identity {
         login: login.map(|login| plain::one_line(&login, 100)),
         scopes,
-        expires: said.header("github-authentication-token-expiration").as_deref().and_then(expiration),
+        expires: said.expires(),
         requests: number("x-ratelimit-remaining").zip(number("x-ratelimit-limit")),
-    }
-}
-
-/// `2026-12-31 23:59:59 UTC`, or with an offset such as `+0200` at its end.
-fn expiration(text: &str) -> Option<Timestamp> {
-    let text = text.trim().replace(" UTC", " +0000");
-    jiff::fmt::strtime::parse("%Y-%m-%d %H:%M:%S %z", &text).ok()?.to_timestamp().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_expiration_is_a_time_in_any_zone() {
-        let seconds = |text| expiration(text).map(Timestamp::as_second);
-        assert_eq!(seconds("1970-01-02 00:00:00 UTC"), Some(86_400));
-        assert_eq!(seconds("1970-01-02 02:00:00 +0200"), Some(86_400));
-        assert_eq!(seconds("1970-01-01 16:00:00 -0800"), Some(86_400));
-        assert_eq!((seconds("soon"), seconds("")), (None, None));
     }
 }

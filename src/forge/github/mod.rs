@@ -95,6 +95,11 @@ impl GitHub {
         Ok(GitHub { client, api, repo, proxy, me: OnceCell::new(), no_checks: AtomicBool::new(false) })
     }
 
+    /// Until when the token is good: [`Client::expires`].
+    pub fn expires(&self) -> Option<Option<Timestamp>> {
+        self.client.expires()
+    }
+
     /// Another pause between writes, for servers without GitHub's limits.
     pub fn with_pace(self, pace: Duration) -> GitHub {
         GitHub { client: self.client.with_pace(pace), ..self }
