@@ -17,7 +17,7 @@
 //! - [`disk`]: room on the disk, what of it is ours, and what is given back (`cicdctl gc`, its timer, a full disk).
 //! - [`secret`]: keys and tokens: where they are kept, how they get to who needs them, and how they stay out of texts.
 //! - [`money`]: amounts, caps, and what an engine may be given.
-//! - [`metrics`]: what Prometheus sees.
+//! - [`metrics`]: what Prometheus sees; [`trace`]: a job, as OpenTelemetry sees it.
 //! - [`task`] keeps long work off the thread that answers.
 //! - [`finding`], [`report`]: what comes out, and how it reads; [`plain`] and [`quantity`] are text for people.
 
@@ -55,6 +55,7 @@ pub mod store;
 pub mod systemd;
 pub mod task;
 pub mod timer;
+pub mod trace;
 pub mod ui;
 pub mod unit;
 

@@ -117,6 +117,51 @@ async fn the_engine_command_gets_the_checkout_and_its_failure_is_no_pass() {
     runner.stop().await;
 }
 
+/// Takes one request and answers with a status; hands its head and its body back.
+async fn collect(listener: &tokio::net::TcpListener, status: &str) -> (String, serde_json::Value) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = Vec::new();
+    loop {
+        assert!(stream.read_buf(&mut request).await.unwrap() > 0, "it ended early");
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Ok(body) = serde_json::from_str(body) else { continue };
+        stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.unwrap();
+        return (head.to_ascii_lowercase(), body);
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_has_ended_is_told_of_as_a_trace_and_loses_nothing_by_it() {
+    let place = Place::new();
+    let repo = place.repository("repo");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/otel", listener.local_addr().unwrap());
+    place.config(&format!("[traces]\nendpoint = \"{endpoint}\"\n"));
+    let runner = place.runner();
+    for status in ["200 OK", "503 Service Unavailable"] {
+        let job = runner.client().review(&local(&repo, "HEAD")).await.unwrap();
+        let (job, (head, trace)) = tokio::join!(
+            async { runner.client().follow(&job.id, false, &mut |_| {}).await.unwrap() },
+            collect(&listener, status)
+        );
+        assert_eq!(job.outcome, Some(Outcome::Reviewed));
+        assert!(head.starts_with("post /otel/v1/traces http/1.1\r\n"), "{head}");
+        assert!(head.contains("\r\ncontent-type: application/json"), "{head}");
+        let spans = trace["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
+        let names: Vec<&str> = spans.iter().map(|span| span["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["review", "wait", "attempt 1", "fetch", "plan", "engine", "judge"]);
+        let id = ulid::Ulid::from_string(&job.id).unwrap();
+        assert_eq!(spans[0]["traceId"], format!("{:032x}", id.0));
+    }
+    runner.stop().await;
+    for endpoint in ["https://127.0.0.1:4318", "http://collector.example:4318"] {
+        place.config(&format!("[traces]\nendpoint = \"{endpoint}\"\n"));
+        let error = format!("{:#}", place.host().config().unwrap_err());
+        assert!(error.contains("config.toml:2:") && error.contains("is no address of a collector"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn an_engine_is_told_of_the_skills_that_are_chosen() {
     let place = Place::new();

@@ -30,7 +30,7 @@ pub use parse::{
     unreadable,
 };
 pub use policy::{Forks, On, PathRule, PolicyConfig, REPOSITORY_FILE, TriggerConfig};
-pub use value::{ApiUrl, Percent, Size, Span};
+pub use value::{ApiUrl, CollectorUrl, Percent, Size, Span};
 
 /// What the user's `config.toml` holds.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,7 @@ pub struct Config {
     pub watch: WatchConfig,
     pub budget: BudgetConfig,
     pub disk: DiskConfig,
+    pub traces: TracesConfig,
     /// Variables for every unit of the user, written to `environment.d`; never for secrets.
     pub environment: BTreeMap<String, String>,
 }
@@ -322,6 +323,14 @@ impl Default for GitHubConfig {
     fn default() -> Self {
         GitHubConfig { api_url: None, app_id: None, write_pause: Span::secs(1) }
     }
+}
+
+/// Where each job that has ended is told of as a trace.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracesConfig {
+    /// A collector of OpenTelemetry on this host, which knows where they go from there.
+    pub endpoint: Option<CollectorUrl>,
 }
 
 /// How an agent with a repository looks by itself for something to review.

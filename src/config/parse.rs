@@ -412,6 +412,7 @@ mod tests {
                     "#argv",
                     "#api_url",
                     "#app_id",
+                    "#endpoint",
                     "#HTTPS_PROXY",
                     "#exclude",
                 ]

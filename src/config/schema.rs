@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::policy::{REPOSITORY_FILE, RepositoryFile};
-use super::{ApiUrl, Config, Limits, Percent, Size, Span};
+use super::{ApiUrl, CollectorUrl, Config, Limits, Percent, Size, Span};
 use crate::globs::Glob;
 use crate::money::Cap;
 
@@ -138,6 +138,7 @@ text! {
     Size, "^[0-9]+ *[KMGT]?$", "Bytes: 512M, 2G; the units are powers of 1024.";
     Span, "^( *[0-9]+(ms|s|sec|m|min|h|d))+ *$", "Length of time: 60s, 5m, 1h 30m.";
     ApiUrl, "^https?://", "Address of the API.";
+    CollectorUrl, "^http://", "Address of a collector of OpenTelemetry on this host: http://127.0.0.1:4318.";
     Glob, "^.", "Glob.";
 }
 

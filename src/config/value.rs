@@ -195,6 +195,29 @@ impl ApiUrl {
     }
 }
 
+/// Address of a collector of OpenTelemetry on this host, which nothing has to be proved to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorUrl(ApiUrl);
+
+impl FromStr for CollectorUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<ApiUrl>() {
+            Ok(url) if !url.is_https() => Ok(CollectorUrl(url)),
+            _ => Err(format!(
+                "`{text}` is no address of a collector on this host: write one such as `http://127.0.0.1:4318`"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for CollectorUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 macro_rules! as_string {
     ($($name:ty),*) => {$(
         impl Serialize for $name {
@@ -211,7 +234,7 @@ macro_rules! as_string {
     )*};
 }
 
-as_string!(Percent, Size, Span, ApiUrl);
+as_string!(Percent, Size, Span, ApiUrl, CollectorUrl);
 
 #[cfg(test)]
 mod tests {

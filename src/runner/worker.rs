@@ -20,6 +20,7 @@ use crate::forge::github::{GitHub, TOKEN, TOKEN_VARIABLES, credentials};
 use crate::host::Host;
 use crate::review::{self, Again, Outcome, Review, Setting};
 use crate::store::{Blame, Ending, Next, Store, is_damage, now_ms};
+use crate::trace;
 
 /// How often it looks for jobs that another process wrote down without knocking, and for cancellations.
 const LOOK: Duration = Duration::from_millis(1000);
@@ -144,6 +145,8 @@ async fn one(shared: Arc<Shared>, job: Job) {
                     }
                     // Not before: who begins the job again finds there what was paid for.
                     review::remove(&workspace, &id).await;
+                    // Nobody waits for that.
+                    tokio::spawn(hand_over_trace(shared.clone(), id));
                 }
                 Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
             }
@@ -241,6 +244,23 @@ async fn patiently<T, F: Future<Output = Result<T>>>(
             }
             done => return done,
         }
+    }
+}
+
+/// Tells the collector of a job that has ended, where one is configured.
+async fn hand_over_trace(shared: Arc<Shared>, id: String) {
+    let told = async {
+        let Some(endpoint) = shared.host.config()?.traces.endpoint else { return Ok(()) };
+        let Some(job) = shared.store.job(&id).await? else { return Ok(()) };
+        let events = shared.store.events(&id, 0).await?;
+        let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        match trace::document(&job, &events, &host_name) {
+            Some(document) => trace::send::send(&endpoint, &document).await,
+            None => Ok(()),
+        }
+    };
+    if let Err(error) = told.await {
+        tracing::warn!(CICD_JOB = %id, "the trace of job {id} is lost: {error:#}");
     }
 }
 
