@@ -75,7 +75,7 @@ check "runner and agent are alive and were never started anew" alice '
     systemctl --user is-active -q cicd-runner cicd-agent@myapp && [ "$(systemctl --user show -P NRestarts cicd-runner cicd-agent@myapp | grep -c ^0)" = 2 ]'
 alice 'rm ~/.local/state/full ~/.local/state/rest'
 check "when room is back all jobs end" wait_for 300 alice '
-    cicdctl status --json | jq -e ".queue == {queued: 0, running: 0, oldest_queued_ms: null}"'
+    cicdctl status --json | jq -e ".queue.queued + .queue.running == 0"'
 counts=$(alice '
     sort -u ~/before ~/during >~/accepted
     while read -r id; do cicdctl job show "$id" --json | jq -r .outcome; done <~/accepted | sort | uniq -c | tr -s " \n" " "')
