@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::command;
+use crate::command::{self, complete};
 use crate::error::{self, Exit};
 use crate::host::Host;
 use crate::ui::{self, ColorChoice, Ui};
@@ -131,6 +131,9 @@ pub fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Has
 
 /// The whole program.
 pub fn main(arguments: Vec<OsString>, environment: HashMap<String, String>) -> u8 {
+    if environment.contains_key(complete::VARIABLE) && complete::answer(&arguments) {
+        return Exit::Done.code();
+    }
     let matches = match Cli::command().try_get_matches_from(as_cicdctl(arguments)) {
         Ok(matches) => matches,
         Err(error) => {

@@ -19,6 +19,9 @@ use crate::unit::{GC_TIMER, PATTERNS, RUNNER_SOCKET};
 /// units whose files change are restarted; running reviews are waited for. Changed limits of an agent need no restart. An
 /// agent that is to watch by now is started.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl apply --dry-run
+  cicdctl apply --force           unit files that were edited, too")]
 pub struct Args {
     /// Overwrite unit files that were edited by hand
     #[arg(long)]

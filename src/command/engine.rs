@@ -21,8 +21,12 @@ use crate::unit::plan::Plan;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the engines that there are, who uses them, and whether they are pinned
+    #[command(after_help = "Example:
+  cicdctl engine list")]
     List,
     /// Show what is known of an engine's program, and what its pin covers
+    #[command(after_help = "Example:
+  cicdctl engine show claude")]
     Show {
         /// Its name: rules, claude or command
         #[arg(value_enum)]
@@ -36,6 +40,8 @@ pub enum Command {
     /// name all engines are pinned that are in use.
     Pin(PinArgs),
     /// Forget the pins of an engine: any program may be in its place again
+    #[command(after_help = "Example:
+  cicdctl engine unpin claude")]
     Unpin {
         /// Its name: claude or command [default: all]
         #[arg(value_enum)]
@@ -46,6 +52,8 @@ pub enum Command {
     /// Compare the pinned programs with what is there now
     ///
     /// Exits with status 1 if something has changed, and says what. A program that has changed is not run.
+    #[command(after_help = "Example:
+  cicdctl engine check")]
     Check {
         /// Its name: claude or command [default: all that are pinned or in use]
         #[arg(value_enum)]
@@ -54,6 +62,8 @@ pub enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cicdctl engine pin claude")]
 pub struct PinArgs {
     /// Its name: claude or command [default: all that are in use]
     #[arg(value_enum)]

@@ -23,6 +23,9 @@ use crate::ui::{Ui, green, yellow};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List findings, those of each project and pull request together
+    #[command(after_help = "Examples:
+  cicdctl finding list --repo acme/shop
+  cicdctl finding list --state dismissed")]
     List {
         #[command(flatten)]
         scope: ScopeArgs,
@@ -31,6 +34,8 @@ pub enum Command {
         state: Which,
     },
     /// Show a finding and its history
+    #[command(after_help = "Example:
+  cicdctl finding show 3f2a")]
     Show {
         /// Its fingerprint, or the beginning of it
         id: String,
@@ -38,6 +43,8 @@ pub enum Command {
         scope: ScopeArgs,
     },
     /// Dismiss findings: they are not shown again unless their lines change
+    #[command(after_help = "Example:
+  cicdctl finding dismiss 3f2a --reason 'checked by the caller'")]
     Dismiss {
         /// Their fingerprints, or the beginnings of them
         #[arg(required = true, value_name = "ID")]
@@ -49,6 +56,8 @@ pub enum Command {
         scope: ScopeArgs,
     },
     /// Take the dismissal of findings back
+    #[command(after_help = "Example:
+  cicdctl finding restore 3f2a")]
     Restore {
         /// Their fingerprints, or the beginnings of them
         #[arg(required = true, value_name = "ID")]

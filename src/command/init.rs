@@ -23,6 +23,9 @@ use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 /// Writes the configuration and the units, keeps them running after logout (lingering), starts the runner's socket
 /// and proves that it answers. `cicdctl uninstall` takes all of it back.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl init                    asks before it changes anything
+  cicdctl init --yes --engine claude")]
 pub struct Args {
     /// The engine that reviews: rules (built in), claude or command
     #[arg(long, value_enum)]

@@ -7,6 +7,7 @@ use super::progress::Meter;
 use super::why;
 use crate::api::client::{Client, find_job};
 use crate::api::{Job, JobEvent};
+use crate::command::complete;
 use crate::config::is_repo;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
@@ -14,6 +15,7 @@ use crate::report::html::Life;
 use crate::report::{self, Format};
 use crate::review::{Receipt, Review};
 use crate::store::Store;
+use clap_complete::ArgValueCandidates;
 
 /// List, show, follow and cancel jobs
 #[derive(Debug, Subcommand)]
@@ -21,6 +23,9 @@ pub enum Command {
     /// List the newest jobs
     ///
     /// Without the runner they are read from its store.
+    #[command(after_help = "Examples:
+  cicdctl job list -n 50
+  cicdctl job list --why 42        what became of pull request 42")]
     List {
         /// How many
         #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -33,8 +38,12 @@ pub enum Command {
         repo: Option<String>,
     },
     /// Show a job with its findings and its receipt
+    #[command(after_help = "Examples:
+  cicdctl job show XY7Z            the end of an id is enough
+  cicdctl job show XY7Z --html >report.html")]
     Show {
         /// Its id, or the end of it
+        #[arg(add = ArgValueCandidates::new(complete::jobs))]
         id: String,
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
@@ -43,13 +52,19 @@ pub enum Command {
         html: bool,
     },
     /// Follow a job to its end
+    #[command(after_help = "Example:
+  cicdctl job follow XY7Z")]
     Follow {
         /// Its id, or the end of it
+        #[arg(add = ArgValueCandidates::new(complete::jobs))]
         id: String,
     },
     /// Cancel a job; a running engine is ended
+    #[command(after_help = "Example:
+  cicdctl job cancel XY7Z")]
     Cancel {
         /// Its id, or the end of it
+        #[arg(add = ArgValueCandidates::new(complete::jobs))]
         id: String,
     },
 }

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod apply;
 pub mod as_user;
 mod cause;
+pub mod complete;
 pub mod config;
 mod confinement;
 pub mod cost;

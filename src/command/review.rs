@@ -12,6 +12,7 @@ use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::api::{Happening, Job, JobEvent, JobState, ReviewRequest, Trigger};
 use crate::cage::{Cage, Wish};
+use crate::command::complete;
 use crate::config::EngineName;
 use crate::error::{Exit, Fail};
 use crate::finding::Severity;
@@ -21,6 +22,7 @@ use crate::review::{self, Again, Outcome, Review};
 use crate::runner::{self, Scope};
 use crate::store::{Store, now_ms};
 use crate::ui::Ui;
+use clap_complete::ArgValueCandidates;
 
 /// Review a change
 ///
@@ -54,7 +56,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
     /// The agent that is to review
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::agents))]
     agent: Option<String>,
     /// Another engine than the configured one
     #[arg(long, value_enum)]
@@ -62,7 +64,7 @@ pub struct Args {
     /// What the engine is to look for, instead of the configured skills; more than one by giving it again
     ///
     /// `cicdctl skill list` shows those there are. The engine `rules` takes none.
-    #[arg(long = "skill", value_name = "NAME")]
+    #[arg(long = "skill", value_name = "NAME", add = ArgValueCandidates::new(complete::skills))]
     skills: Vec<String>,
     /// How the review is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Read};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
+use crate::command::complete;
 use crate::config::SecretsIn;
 use crate::error::{Exit, Fail};
 use crate::forge::github::{APP_KEY, app};
@@ -12,6 +13,7 @@ use crate::host::Host;
 use crate::quantity;
 use crate::secret::{self, Kept, Value, exposure, text};
 use crate::store::now_ms;
+use clap_complete::ArgValueCandidates;
 
 /// Manage secrets: the key of an engine's API, the token of the forge
 #[derive(Debug, Subcommand)]
@@ -25,8 +27,12 @@ pub enum Command {
     ///
     /// The value is kept encrypted where systemd can do that for users (256 and later), and otherwise in a file that
     /// only this user can read. The next job and the next call of the forge use it; nothing has to be restarted.
+    #[command(after_help = "Examples:
+  cicdctl secret set anthropic-api-key          asks for it
+  cicdctl secret set github-token <token.txt")]
     Set {
         /// Name of the secret
+        #[arg(add = ArgValueCandidates::new(complete::known_secrets))]
         name: String,
         /// Keep it as a plain file, also where it could be encrypted: for a home directory that several hosts share
         #[arg(long)]
@@ -39,10 +45,15 @@ pub enum Command {
     ///
     /// `encrypted`: by systemd, for this user on this host. `plain`: a file that only this user can read.
     /// `environment.d`: a variable that every program of this user can see.
+    #[command(after_help = "Example:
+  cicdctl secret list")]
     List,
     /// Remove a secret
+    #[command(after_help = "Example:
+  cicdctl secret remove github-token")]
     Remove {
         /// Name of the secret
+        #[arg(add = ArgValueCandidates::new(complete::secrets))]
         name: String,
         /// Say what would be removed
         #[arg(long)]

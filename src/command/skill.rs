@@ -6,12 +6,14 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::command::complete;
 use crate::config::Config;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::skill::{self, Catalog, Entry, Problem, Skill};
 use crate::ui::{bold, dim, red};
 use crate::{files, plain, quantity};
+use clap_complete::ArgValueCandidates;
 
 /// List, show, begin and check skills: what an engine is told to look for
 #[derive(Debug, Subcommand)]
@@ -20,16 +22,23 @@ pub enum Command {
     ///
     /// Embedded ones, and those of ~/.config/cicd-toolkit/skills: NAME.md, or NAME/SKILL.md. One of these with the name
     /// of an embedded skill takes its place.
+    #[command(after_help = "Example:
+  cicdctl skill list")]
     List,
     /// Print a skill
+    #[command(after_help = "Example:
+  cicdctl skill show security-scanner")]
     Show {
         /// Its name
+        #[arg(add = ArgValueCandidates::new(complete::skills))]
         name: String,
     },
     /// Begin a skill of your own
     ///
     /// Writes a commented file into ~/.config/cicd-toolkit/skills, or the text of the embedded skill where NAME is one,
     /// to be changed there.
+    #[command(after_help = "Example:
+  cicdctl skill new our-rules")]
     New {
         /// Its name: lower-case letters, digits and `-`
         name: String,
@@ -37,6 +46,9 @@ pub enum Command {
     /// Check skills, and that the configured ones are there
     ///
     /// Exits with status 1 if something is wrong, and says all of it.
+    #[command(after_help = "Examples:
+  cicdctl skill check
+  cicdctl skill check our-rules.md")]
     Check {
         /// Files to check [default: all skills of this host]
         files: Vec<PathBuf>,

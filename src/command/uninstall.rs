@@ -23,6 +23,9 @@ use crate::unit::{PATTERNS, Places, dir};
 /// Stops and disables the units, removes the files that cicdctl wrote (never one that was edited by hand), and turns
 /// lingering off if cicdctl turned it on. Configuration, reviews and secrets stay, unless `--purge` is given.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl uninstall --dry-run
+  cicdctl uninstall --purge --yes")]
 pub struct Args {
     /// Remove configuration, secrets, reviews and caches, too
     #[arg(long)]

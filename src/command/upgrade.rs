@@ -42,6 +42,8 @@ use crate::unit::{PATTERNS, RUNNER_SERVICE};
 /// program takes its place back. The old one stays beside it as cicdctl.old. Without `--from`, runner and agents follow
 /// the program that is installed, and an upgrade that was interrupted is brought to its end.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cicdctl upgrade --from ./cicdctl")]
 pub struct Args {
     /// The new program
     #[arg(long, value_name = "FILE")]

@@ -4,9 +4,11 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 
 use crate::agent::AgentName;
+use crate::command::complete;
 use crate::config::is_repo;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
+use clap_complete::ArgValueCandidates;
 
 /// Print a workflow that asks the runner for reviews
 #[derive(Debug, Subcommand)]
@@ -24,7 +26,7 @@ pub enum Command {
   cicdctl workflow github --agent shop >.github/workflows/cicdctl-review.yml")]
 pub struct Args {
     /// The agent that is to review [default: that of the repository]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::agents))]
     agent: Option<String>,
     /// Name the repository in the workflow, instead of taking it from the event
     #[arg(long, value_name = "OWNER/NAME", conflicts_with = "agent")]

@@ -162,9 +162,13 @@ impl Level {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobConfig {
+    /// `CPUQuota=`
     pub cpu: Option<Percent>,
+    /// `MemoryMax=`; what goes beyond is killed.
     pub memory: Size,
+    /// `MemorySwapMax=`
     pub swap: Size,
+    /// Processes and threads (`TasksMax=`).
     pub tasks: u32,
     /// What its directory and its engine's home may take on the disk together.
     pub disk: Size,
@@ -206,6 +210,7 @@ impl JobConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReviewConfig {
+    /// The program that reads a change: rules (built in), the Claude Code CLI, or a command of yours.
     pub engine: EngineName,
     /// Findings below it are not shown.
     pub min_severity: Severity,
@@ -282,6 +287,7 @@ pub struct ClaudeConfig {
     pub version: Option<String>,
     /// Model id; the engine's own default where it is not set.
     pub model: Option<String>,
+    /// How often the engine may answer in one call.
     pub max_turns: u32,
     /// US dollars for one review, second look included.
     pub max_budget_usd: f64,
@@ -360,7 +366,7 @@ impl Default for WatchConfig {
 /// Caps on what engines that cost may spend. That of one review is `[engine.claude] max_budget_usd`.
 ///
 /// `day` and `month` are over all projects of the user, so an agent's file cannot change them: there the two are caps on
-/// what this agent spends, beside the user's ([`AgentBudget`]). A repository's own policy sets none of these.
+/// what this agent spends, beside the user's. A repository's own policy sets none of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetConfig {

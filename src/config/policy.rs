@@ -119,7 +119,8 @@ pub(super) struct RepositoryFile {
     pub review: RepositoryReview,
 }
 
-/// The keys of `[review]` that a repository may set. Each has the type that it has in [`super::ReviewConfig`].
+/// The keys of `[review]` that a repository may set.
+// Each has the type that it has in `ReviewConfig`.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RepositoryReview {

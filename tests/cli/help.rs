@@ -73,3 +73,97 @@ fn there_is_colour_only_where_it_is_asked_for() {
     assert!(run("always", None));
     assert!(run("always", Some("1")), "the option is nearer than the variable");
 }
+
+/// The words of a line as a shell has them, up to a comment, a redirection or another command.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for letter in line.chars() {
+        match (quote, letter) {
+            (Some(mark), letter) if mark == letter => quote = None,
+            (Some(_), letter) => word.get_or_insert_default().push(letter),
+            (None, '\'' | '"') => {
+                word.get_or_insert_default();
+                quote = Some(letter);
+            }
+            (None, '#' | '<' | '>' | '|' | ';' | '&') if word.is_none() => return words,
+            (None, ' ') => words.extend(word.take()),
+            (None, letter) => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+fn parses(line: &str) {
+    let words = words(line);
+    let parsed = cicdctl::cli::Cli::command().try_get_matches_from(&words);
+    assert!(parsed.is_ok(), "{line}\n{words:?}\n{}", parsed.unwrap_err());
+}
+
+#[test]
+fn every_command_has_examples_and_they_are_right() {
+    fn look(command: &clap::Command, name: &str, number: &mut usize) {
+        let subs = || command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("  cicdctl"));
+        for line in lines.clone() {
+            // What it does stands after a gap.
+            parses(&format!("cicdctl{}", line.split("  ").next().unwrap()));
+            *number += 1;
+        }
+        assert!(subs().next().is_some() || lines.count() > 0, "`{name}` has no example");
+        for sub in subs() {
+            look(sub, &format!("{name} {}", sub.get_name()), number);
+        }
+    }
+    let mut number = 0;
+    look(&cicdctl::cli::Cli::command(), "cicdctl", &mut number);
+    assert!(number > 60, "{number}");
+}
+
+#[test]
+fn the_lines_of_the_readme_are_right() {
+    let mut number = 0;
+    for (at, block) in include_str!("../../README.md").split("```").enumerate() {
+        if at % 2 == 0 || !(block.starts_with("sh\n") || block.starts_with("console\n")) {
+            continue;
+        }
+        for line in block.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line)) {
+            if line.starts_with("cicdctl ") && !line.contains('…') {
+                parses(line);
+                number += 1;
+            }
+        }
+    }
+    assert!(number > 30, "{number}");
+}
+
+#[test]
+fn a_shell_is_told_the_names_that_there_are() {
+    let place = Place::new().with_fault();
+    for name in ["myapp", "web-1"] {
+        place.write(&format!("home/.config/cicd-toolkit/agents/{name}.toml"), "repo = \"acme/shop\"\n");
+    }
+    // Of a line whose last word is to be completed.
+    let told = |line: &[&str]| {
+        let mut command = place.command(env!("CARGO_BIN_EXE_cicdctl"));
+        command.env("CICDCTL_COMPLETE", "fish").args(["--", "cicdctl"]).args(line);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&["agent", "stop", ""]), ["myapp", "web-1", "runner"]);
+    assert_eq!(told(&["agent", "show", "w"]), ["web-1"]);
+    assert_eq!(told(&["review", "--agent", "my"]), ["myapp"]);
+    assert_eq!(told(&["logs", "--le"]), ["--level"]);
+    assert_eq!(told(&["config", "get", "job.mem"]), ["job.memory"]);
+    assert_eq!(
+        told(&["secret", "remove", ""]),
+        ["--dry-run", "--json", "--quiet", "--verbose", "--color", "--config", "--user"]
+    );
+    assert!(told(&["skill", "show", ""]).contains(&"security-scanner".to_owned()));
+    assert!(told(&[""]).contains(&"status".to_owned()) && !told(&[""]).contains(&"run".to_owned()));
+    // Nothing is written for it.
+    assert!(!place.path("home/.local").exists());
+}

@@ -25,6 +25,9 @@ use crate::systemd::Verb;
 /// The agent gets a unit of its own, cicd-agent@NAME.service, with limits, a workspace and an engine home that no
 /// other agent shares.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl agent add myapp --path ~/myapp
+  cicdctl agent add shop --path ~/shop --repo acme/shop --cpu 50% --memory 1G")]
 pub struct Args {
     /// Name of the agent: letters, digits, `-`, `_` and `.`
     name: String,

@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(300);
 /// They begin no other job. Jobs that wait are kept for `cicdctl agent start`, and so are those that come meanwhile. Where
 /// `stop` gives what runs the time of `[runner] stop_timeout`, this waits for as long as it takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cicdctl agent drain myapp runner")]
 pub struct Args {
     #[command(flatten)]
     names: Names,

@@ -14,6 +14,9 @@ use crate::systemd::UnitState;
 
 /// List the agents
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl agent list
+  cicdctl agent list --json")]
 pub struct Args {}
 
 #[derive(Serialize)]

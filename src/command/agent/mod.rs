@@ -12,12 +12,14 @@ mod show;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
+use crate::command::complete;
 use crate::config::{Agent, Config};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::runner::Scope;
 use crate::store::Store;
 use crate::systemd::Verb;
+use clap_complete::ArgValueCandidates;
 pub use pause::paused;
 
 /// Manage agents: one for each project, with limits of its own
@@ -27,15 +29,24 @@ pub enum Command {
     List(list::Args),
     Show(show::Args),
     /// Start agents and their sockets, those that failed too often, too
+    #[command(after_help = "Examples:
+  cicdctl agent start myapp
+  cicdctl agent start 'web-*' runner")]
     Start(Names),
     /// Stop agents and their sockets; running reviews are waited for
+    #[command(after_help = "Example:
+  cicdctl agent stop myapp")]
     Stop(Names),
     /// Restart agents; running reviews are waited for
+    #[command(after_help = "Example:
+  cicdctl agent restart myapp")]
     Restart(Names),
     Set(set::Args),
     Drain(drain::Args),
     Pause(pause::Args),
     /// Take a pause or a drain back
+    #[command(after_help = "Example:
+  cicdctl agent resume myapp")]
     Resume(Names),
     Remove(remove::Args),
 }
@@ -74,7 +85,7 @@ const RUNNER: &str = "runner";
 #[derive(Debug, clap::Args)]
 pub struct Names {
     /// Names of agents, or globs such as `web-*`; `runner` is the runner itself
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::scopes))]
     names: Vec<String>,
 }
 

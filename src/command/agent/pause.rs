@@ -24,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Jobs are accepted and wait; what runs already runs to its end. An agent that watches goes on to notice what is new.
 /// The pause ends at its time, or by `cicdctl agent resume`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cicdctl agent pause myapp --for 2h --note 'release day'")]
 pub struct Args {
     #[command(flatten)]
     names: Names,

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::cage;
 use crate::cli::Changing;
+use crate::command::complete;
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::files;
@@ -12,14 +13,18 @@ use crate::install::Manifest;
 use crate::review;
 use crate::store::Store;
 use crate::systemd::Verb;
+use clap_complete::ArgValueCandidates;
 
 /// Remove an agent with its configuration, unit and workspace
 ///
 /// The working copy and the reviews that were made stay.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl agent remove myapp
+  cicdctl agent remove 'web-*' --yes")]
 pub struct Args {
     /// Names of agents, or globs such as `web-*`
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::agents))]
     names: Vec<String>,
     #[command(flatten)]
     pub changing: Changing,

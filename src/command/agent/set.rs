@@ -6,6 +6,7 @@ use serde::Serialize;
 use toml_edit::DocumentMut;
 
 use crate::cli::Changing;
+use crate::command::complete;
 use crate::config::{self, Agent, Limits, Percent, Size, Source, edit};
 use crate::converge;
 use crate::error::{Exit, Fail};
@@ -14,14 +15,18 @@ use crate::host::Host;
 use crate::install::Manifest;
 use crate::systemd;
 use crate::unit::dropin_name;
+use clap_complete::ArgValueCandidates;
 
 /// Change limits of agents, at once and for good
 ///
 /// A unit that runs is not restarted; what was and what is now stands side by side.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl agent set myapp --memory 1G
+  cicdctl agent set 'web-*' --cpu 20%")]
 pub struct Args {
     /// Names of agents, or globs such as `web-*`
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::agents))]
     names: Vec<String>,
     #[command(flatten)]
     wanted: Wanted,

@@ -2,17 +2,22 @@
 
 use anyhow::Result;
 
+use crate::command::complete;
 use crate::command::status;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::plain;
 use crate::runner::Scope;
 use crate::store::Store;
+use clap_complete::ArgValueCandidates;
 
 /// Show one agent: project, limits, engine, units, state
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cicdctl agent show myapp")]
 pub struct Args {
     /// Name of the agent
+    #[arg(add = ArgValueCandidates::new(complete::agents))]
     name: String,
 }
 

@@ -8,12 +8,14 @@ use anyhow::{Context, Result, bail};
 use super::Whose;
 use super::show::in_toml;
 use crate::cli::Changing;
+use crate::command::complete;
 use crate::config::{self, Source, edit};
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
+use clap_complete::ArgValueCandidates;
 
 /// Set one key
 ///
@@ -27,7 +29,7 @@ use crate::install::Manifest;
   cicdctl config set environment.HTTPS_PROXY http://proxy.example:3128")]
 pub struct SetArgs {
     /// Such as `job.memory`
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = ArgValueCandidates::new(complete::keys))]
     key: String,
     /// As in TOML; a text needs no quotation marks
     #[arg(value_name = "VALUE", allow_hyphen_values = true)]
@@ -40,9 +42,11 @@ pub struct SetArgs {
 
 /// Take one key out, so that the default holds again, or what is set for all
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cicdctl config unset job.memory")]
 pub struct UnsetArgs {
     /// Such as `job.memory`
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = ArgValueCandidates::new(complete::keys))]
     key: String,
     #[command(flatten)]
     whose: Whose,
@@ -55,6 +59,9 @@ pub struct UnsetArgs {
 /// The editor is $VISUAL, $EDITOR or `editor`. What is not valid is not kept: it can be edited again, and is otherwise left
 /// in a file beside that is named.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl config edit
+  cicdctl config edit --agent myapp")]
 pub struct EditArgs {
     #[command(flatten)]
     whose: Whose,

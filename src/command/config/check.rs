@@ -16,6 +16,9 @@ use crate::quantity::count;
 ///
 /// Without a file all that this user has are looked at, agents and skills among them. Status 1 if anything is wrong.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl config check
+  cicdctl config check .cicd-toolkit.toml")]
 pub struct CheckArgs {
     /// Another file: `.cicd-toolkit.toml` is one of a repository, one in a directory `agents` that of an agent
     #[arg(value_name = "FILE")]
@@ -24,9 +27,10 @@ pub struct CheckArgs {
 
 /// Print the JSON Schema of a configuration file, for editors
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example, for editors with taplo (a first line of config.toml):
+#[command(after_help = "Example:
   cicdctl config schema >~/.config/cicd-toolkit/config.schema.json
-  #:schema ./config.schema.json")]
+
+With `#:schema ./config.schema.json` as the first line of config.toml, editors with taplo tell of mistakes.")]
 pub struct SchemaArgs {
     /// Which file
     #[arg(value_enum, default_value_t, value_name = "FILE")]

@@ -10,11 +10,13 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 
 use crate::agent::AgentName;
+use crate::command::complete;
 use crate::config::origin::{Layer, Setting, settings};
 use crate::config::schema::{Key, Of, keys};
 use crate::config::{self, Source};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
+use clap_complete::ArgValueCandidates;
 
 /// Show, change and check the configuration
 #[derive(Debug, Subcommand)]
@@ -57,7 +59,7 @@ pub fn run(command: Command, host: &Host) -> Result<Exit> {
 #[derive(Debug, clap::Args)]
 struct Whose {
     /// That of this agent, instead of your own
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::agents))]
     agent: Option<String>,
 }
 

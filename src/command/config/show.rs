@@ -3,16 +3,21 @@
 use anyhow::{Result, bail};
 
 use super::{Whose, unknown};
+use crate::command::complete;
 use crate::config::origin::Setting;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::ui::dim;
+use clap_complete::ArgValueCandidates;
 
 /// Show every setting as it holds
 ///
 /// In TOML, a line each; with `--origin` each line ends with the file and line that says so. What is set nowhere, and has
 /// no default, is not shown but with `--json`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl config show --origin
+  cicdctl config show engine.claude --agent myapp")]
 pub struct ShowArgs {
     /// Only keys that begin so, such as `job` or `engine.claude`
     #[arg(value_name = "PREFIX")]
@@ -29,9 +34,11 @@ pub struct ShowArgs {
 /// A text without its quotation marks, for scripts; anything else as in TOML. Status 1 where it is set nowhere and has no
 /// default.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cicdctl config get job.memory")]
 pub struct GetArgs {
     /// Such as `job.memory`; a table prints all that is in it
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = ArgValueCandidates::new(complete::keys))]
     key: String,
     #[command(flatten)]
     whose: Whose,

@@ -25,6 +25,10 @@ use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 ///
 /// Exits with status 1 if a check fails; a warning does not.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cicdctl doctor
+  cicdctl doctor --fix
+  cicdctl doctor --json")]
 pub struct Args {
     /// Mend what can be mended without a doubt: modes of secrets, and secrets that are in the environment
     #[arg(long)]

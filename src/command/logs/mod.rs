@@ -12,10 +12,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use super::agent::scopes;
+use crate::command::complete;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::runner::Scope;
 use crate::{cage, journal};
+use clap_complete::ArgValueCandidates;
 
 /// Show what the runner, the agents and their jobs logged
 ///
@@ -28,7 +30,7 @@ use crate::{cage, journal};
   cicdctl logs runner --level warning --since -1h")]
 pub struct Args {
     /// Only these agents: names, or globs such as `web-*`; `runner` is the runner itself
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::scopes))]
     names: Vec<String>,
     /// Go on and show what comes
     #[arg(short, long)]
@@ -49,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "REGEX")]
     grep: Option<String>,
     /// Only this job
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(complete::jobs))]
     job: Option<String>,
     /// How the journal's entries are shown
     #[arg(short, long, value_name = "FORMAT", default_value = "short", value_parser = ["short", "short-iso", "cat", "json"])]

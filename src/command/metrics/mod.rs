@@ -36,8 +36,12 @@ pub struct Args {
 #[derive(Debug, Clone, Copy, clap::Subcommand)]
 enum What {
     /// Print alerting rules for Prometheus
+    #[command(after_help = "Example:
+  cicdctl metrics rules >/etc/prometheus/rules.d/cicdctl.yml")]
     Rules,
     /// Print a dashboard for Grafana
+    #[command(after_help = "Example:
+  cicdctl metrics dashboard >cicdctl.json")]
     Dashboard,
 }
 

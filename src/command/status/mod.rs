@@ -7,9 +7,11 @@ mod watch;
 
 use anyhow::Result;
 
+use crate::command::complete;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::store::Slice;
+use clap_complete::ArgValueCandidates;
 use gather::gather;
 use show::{Sum, show};
 
@@ -41,11 +43,12 @@ const LAST: u32 = 5;
 /// since the last look, in percent of one processor. The columns of the last hour are five minutes each.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cicdctl status                   all of it, once
-  cicdctl status --watch           again every two seconds, until Ctrl-C
-  cicdctl status --watch=10 --json a line of JSON every ten seconds")]
+  cicdctl status                    all of it, once
+  cicdctl status --watch            again every two seconds, until Ctrl-C
+  cicdctl status --watch=10 --json  a line of JSON every ten seconds")]
 pub struct Args {
     /// Only this agent
+    #[arg(add = ArgValueCandidates::new(complete::agents))]
     name: Option<String>,
     /// Show it again and again, every so many seconds [default: 2]
     #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2",

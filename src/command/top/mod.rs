@@ -25,6 +25,8 @@ use state::{Do, State};
 ///
 /// Like status --watch, on the whole screen. `?` shows the keys. Whatever changes something asks first.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cicdctl top --interval 5")]
 pub struct Args {
     /// Seconds between two looks
     #[arg(short, long, value_name = "SECONDS", default_value = "2", value_parser = status::parse_seconds)]
