@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::api::client::Client;
 use crate::config::Config;
 use crate::converge;
-use crate::error::Exit;
+use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::journal;
 use crate::store::Store;
@@ -133,17 +133,13 @@ async fn checks(host: &Host) -> Vec<Check> {
             config
         }
         Err(error) => {
-            checks.push(failure(
-                "config",
-                format!("{error:#}"),
-                format!("correct the file at the place named; `{}`", host.paths.config_file().display()),
-            ));
+            checks.push(failure("config", format!("{error:#}"), correction(&error)));
             Config::default()
         }
     };
     let agents = host.agents(&config).map(drop);
     if let (true, Err(error)) = (checks.iter().all(|check| check.verdict == Verdict::Ok), &agents) {
-        checks.push(failure("config", format!("{error:#}"), "correct the file at the place named"));
+        checks.push(failure("config", format!("{error:#}"), correction(error)));
     }
     // Defaults tell nothing of what is wanted; and the forge that they name is perhaps not that of the token.
     let is_known = checks.iter().all(|check| check.verdict == Verdict::Ok);
@@ -184,6 +180,13 @@ async fn checks(host: &Host) -> Vec<Check> {
     checks.push(disk::check(host, &config));
     checks.push(disk::gc(host, &manager, &config).await);
     checks
+}
+
+/// What was probably meant, where that is known.
+fn correction(error: &anyhow::Error) -> String {
+    let hint = error.chain().find_map(|cause| cause.downcast_ref::<Fail>()?.hint.clone());
+    let meant = hint.map_or(String::new(), |hint| format!(": {hint}"));
+    format!("correct the file at the place named{meant}")
 }
 
 /// What the configuration names.

@@ -180,17 +180,7 @@ async fn limits(
 ) -> Check {
     let controllers = controllers(manager).await;
     let missing = remedy::missing(&controllers, &["cpu", "memory", "pids"]);
-    let mut texts = Vec::new();
-    for (of, proofs) in proofs.iter().filter(|(_, proofs)| !proofs.is_empty()) {
-        let words: Vec<String> = proofs
-            .iter()
-            .map(|proof| match proof.is_enforced {
-                true => format!("{} enforced", proof.name),
-                false => format!("{} declared only ({})", proof.name, proof.seen),
-            })
-            .collect();
-        texts.push(format!("{of}: {}", words.join(", ")));
-    }
+    let mut texts = in_words(proofs);
     if let Some(cause) = not_tried {
         texts.push(format!("going beyond them could not be tried: {cause}"));
     }
@@ -203,6 +193,29 @@ async fn limits(
         found.push_str(&format!("; the user manager is not given {}", missing.join(", ")));
     }
     warning("delegation", found, remedy::controllers(&missing, remedy::is_unified(), host.uid))
+}
+
+/// What limits are worth, of each that has some; those of which the same is to be said are said together.
+fn in_words(proofs: &[(&str, Vec<LimitProof>)]) -> Vec<String> {
+    let mut texts: Vec<(String, String)> = Vec::new();
+    for (of, proofs) in proofs.iter().filter(|(_, proofs)| !proofs.is_empty()) {
+        // Where the host has no such files, one reason is enough, and it stands behind.
+        let nothing = proofs.iter().all(|proof| !proof.is_enforced && proof.seen.starts_with("there is no "));
+        let words = if nothing {
+            format!("{} declared only", proofs.iter().map(|proof| proof.name).collect::<Vec<_>>().join(", "))
+        } else {
+            let word = |proof: &LimitProof| match proof.is_enforced {
+                true => format!("{} enforced", proof.name),
+                false => format!("{} declared only ({})", proof.name, proof.seen),
+            };
+            proofs.iter().map(word).collect::<Vec<_>>().join(", ")
+        };
+        match texts.last_mut() {
+            Some((before, same)) if nothing && *same == words => *before = format!("{before} and {of}"),
+            _ => texts.push(((*of).to_owned(), words)),
+        }
+    }
+    texts.into_iter().map(|(of, words)| format!("{of}: {words}")).collect()
 }
 
 async fn controllers(manager: &Manager) -> Vec<String> {
@@ -271,6 +284,21 @@ mod tests {
         let open = Standing::DeclaredOnly(vec!["mount".into()]);
         assert_eq!(line(open.clone(), &good), "limits enforced; hardening declared only: it can mount");
         assert_eq!(line(open, &bad), "cpu declared only; hardening declared only: it can mount");
+    }
+
+    #[test]
+    fn what_is_the_same_is_said_once() {
+        let missing = |name| LimitProof { seen: format!("there is no {name}.max"), ..proof(name, false) };
+        let none = vec![missing("memory"), missing("cpu")];
+        let some = vec![proof("memory", true), missing("cpu")];
+        assert_eq!(
+            in_words(&[("services", none.clone()), ("cages", none.clone())]),
+            ["services and cages: memory, cpu declared only"]
+        );
+        assert_eq!(
+            in_words(&[("services", none), ("cages", some)]),
+            ["services: memory, cpu declared only", "cages: memory enforced, cpu declared only (there is no cpu.max)"]
+        );
     }
 
     #[test]

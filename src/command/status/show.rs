@@ -199,7 +199,7 @@ pub fn tasks(unit: &Unit) -> Option<String> {
 /// What needs somebody's attention, each with its remedy.
 pub fn trouble(status: &Status) -> Vec<String> {
     let mut lines: Vec<String> = status.problems.iter().map(|problem| plain::one_line(problem, 1000)).collect();
-    if status.runner.word == "absent" {
+    if status.runner.word == "absent" && !status.set_up {
         lines.push("cicdctl is not set up for this user; `cicdctl init` does it".into());
         return lines;
     }
