@@ -76,6 +76,11 @@ impl Ui {
         self.screen.map_or(100, |(columns, _)| columns)
     }
 
+    /// Columns and rows of the terminal that stdout is, as they were at the start.
+    pub fn size(&self) -> Option<(usize, usize)> {
+        self.screen
+    }
+
     /// Columns and rows of the terminal that stdout is, as they are now.
     pub fn screen(&self) -> Option<(usize, usize)> {
         self.screen.and_then(|_| screen())
@@ -99,6 +104,11 @@ impl Ui {
     #[cfg(test)]
     pub fn on(self, screen: (usize, usize)) -> Ui {
         Ui { screen: Some(screen), ..self }
+    }
+
+    /// For what is measured before it is shown.
+    pub fn without_color(&self) -> Ui {
+        Ui { stdout_color: false, ..self.clone() }
     }
 
     /// For what is drawn anew as the terminal changes its size.

@@ -17,7 +17,7 @@ check "an agent next door" alice 'git clone -q myapp other && cicdctl agent add 
 case " $hogs " in
     *" memory "* | *" bomb "* | *" spinner "* | *" agent "*)
         run alice 'cicdctl status'
-        shows "limits are enforced here" 'memory enforced, cpu enforced, tasks enforced'
+        shows "limits are enforced here" '^limits +memory, cpu, tasks enforced$'
         ;;
 esac
 [ "$failures" -eq 0 ] || { summary; exit; }

@@ -18,7 +18,40 @@ use crate::ui::{Ui, bold, dim, green, red, yellow};
 /// From so many agents on, those that are well and have nothing to do share a line on a terminal.
 const MANY: usize = 12;
 
+/// How much is said, where there is less room than there is to say.
+#[derive(Clone, Copy)]
+struct Detail {
+    /// The project of an agent that is well, on a line of its own.
+    projects: bool,
+    remedies: bool,
+    last: usize,
+    /// From so many agents on, those that are well and have nothing to do share a line.
+    many: usize,
+}
+
+/// The most first.
+const DETAILS: [Detail; 5] = [
+    Detail { projects: true, remedies: true, last: usize::MAX, many: MANY },
+    Detail { projects: false, remedies: true, last: usize::MAX, many: MANY },
+    Detail { projects: false, remedies: false, last: 3, many: MANY },
+    Detail { projects: false, remedies: false, last: 3, many: 2 },
+    Detail { projects: false, remedies: false, last: 1, many: 2 },
+];
+
+/// As much as the terminal has room for; all of it where there is none, or `all` is asked for.
 pub(super) fn show(status: &Status, ui: &Ui, all: bool) -> String {
+    let [whole, .., least] = DETAILS;
+    let Some((columns, rows)) = ui.size().filter(|_| !all) else { return draw(status, ui, all, whole) };
+    let plain = ui.without_color();
+    let fits = |detail: &Detail| {
+        let text = draw(status, &plain, all, *detail);
+        // The line of the prompt is left.
+        text.lines().map(|line| line.chars().count().max(1).div_ceil(columns)).sum::<usize>() < rows
+    };
+    draw(status, ui, all, DETAILS.into_iter().find(fits).unwrap_or(least))
+}
+
+fn draw(status: &Status, ui: &Ui, all: bool, detail: Detail) -> String {
     let mut out = String::new();
     let trouble = trouble(status);
     for line in &trouble {
@@ -27,7 +60,7 @@ pub(super) fn show(status: &Status, ui: &Ui, all: bool) -> String {
     if !trouble.is_empty() {
         out.push('\n');
     }
-    let folds = status.agents.len() > MANY && ui.is_terminal() && !all;
+    let folds = status.agents.len() > detail.many && ui.is_terminal() && !all;
     let (quiet, shown): (Vec<&Unit>, Vec<&Unit>) = status.agents.iter().partition(|agent| folds && is_quiet(agent));
     let columns = Columns::new(&[&[&status.runner], &shown[..]].concat(), ui);
     let width = columns.name;
@@ -51,9 +84,8 @@ pub(super) fn show(status: &Status, ui: &Ui, all: bool) -> String {
         row(&mut out, "money", &money.line());
     }
     out.push('\n');
-    out.push_str(&line(&status.runner, &columns, ui));
-    for agent in shown {
-        out.push_str(&line(agent, &columns, ui));
+    for unit in std::iter::once(&status.runner).chain(shown) {
+        out.push_str(&line(unit, &columns, detail.projects, ui));
     }
     if !quiet.is_empty() {
         let names: Vec<&str> = quiet.iter().map(|agent| agent.name.as_str()).collect();
@@ -62,7 +94,7 @@ pub(super) fn show(status: &Status, ui: &Ui, all: bool) -> String {
     }
     out.push('\n');
     row(&mut out, "disk", &status.disk.line);
-    row(&mut out, "limits", &limits_text(status));
+    row(&mut out, "limits", &limits_text(status, detail.remedies));
     if let Some(hardening) = &status.hardening {
         row(&mut out, "hardening", &hardening.line());
     }
@@ -78,7 +110,7 @@ pub(super) fn show(status: &Status, ui: &Ui, all: bool) -> String {
     row(&mut out, "host", &host);
     if !status.last.is_empty() {
         out.push_str(&format!("\n{}\n", ui.paint("last reviews", bold())));
-        for job in &status.last {
+        for job in status.last.iter().take(detail.last) {
             out.push_str(&format!("  {}\n", job_line(job, ui)));
         }
     }
@@ -287,7 +319,7 @@ fn painted_bar(part: f64, whole: Option<f64>, columns: &Columns, ui: &Ui) -> Str
     ui.paint(&bar(part, whole, columns.bar, ui.is_utf8()), style)
 }
 
-fn line(unit: &Unit, columns: &Columns, ui: &Ui) -> String {
+fn line(unit: &Unit, columns: &Columns, projects: bool, ui: &Ui) -> String {
     let state = &unit.service;
     let width = columns.name;
     let mut parts = Vec::new();
@@ -339,7 +371,7 @@ fn line(unit: &Unit, columns: &Columns, ui: &Ui) -> String {
     if let Some(restarts) = below {
         more(&restarts, yellow());
     }
-    if let Some(project) = &unit.project {
+    if let Some(project) = unit.project.as_ref().filter(|_| projects) {
         more(project, dim());
     }
     if let Some(pause) = &unit.pause {
@@ -351,10 +383,10 @@ fn line(unit: &Unit, columns: &Columns, ui: &Ui) -> String {
     text
 }
 
-fn limits_text(status: &Status) -> String {
+fn limits_text(status: &Status, remedies: bool) -> String {
     let all: Vec<&LimitState> =
         std::iter::once(&status.runner).chain(&status.agents).flat_map(|unit| &unit.limits).collect();
-    let mut words = Vec::new();
+    let mut words: Vec<(Vec<&str>, &str)> = Vec::new();
     for name in ["memory", "cpu", "tasks"] {
         let mut of_name = all.iter().filter(|limit| limit.name == name).peekable();
         if of_name.peek().is_none() {
@@ -369,11 +401,17 @@ fn limits_text(status: &Status) -> String {
         } else {
             "enforced when it runs"
         };
-        words.push(format!("{name} {word}"));
+        match words.iter_mut().find(|(_, known)| *known == word) {
+            Some((names, _)) => names.push(name),
+            None => words.push((vec![name], word)),
+        }
     }
-    let mut text = words.join(", ");
-    if let Some(remedy) = &status.limits_remedy {
-        text.push_str(&format!("; {remedy}"));
+    let words: Vec<String> = words.iter().map(|(names, word)| format!("{} {word}", names.join(", "))).collect();
+    let mut text = words.join("; ");
+    match &status.limits_remedy {
+        Some(remedy) if remedies => text.push_str(&format!("; {remedy}")),
+        Some(_) => text.push_str(": `cicdctl doctor` has the remedy"),
+        None => {}
     }
     if text.is_empty() { "none".into() } else { text }
 }
@@ -446,6 +484,14 @@ mod tests {
         assert!(lines.contains(&"agents    200: 1 failed, 99 ready, 100 asleep".to_owned()), "{lines:#?}");
         assert!(lines.iter().any(|line| line.starts_with("199 more, well and idle: agent-000, ")), "{lines:#?}");
         assert!(shown(200, (80, 24), true).len() > 200);
+        // A few agents, too, whatever has to be left out for it; with room for it all is there.
+        for agents in [2, 3, 5, 8, 11] {
+            let lines = shown(agents, (80, 24), false);
+            assert!(lines.len() < 24, "{agents}: {lines:#?}");
+        }
+        let has = |screen, text: &str| shown(5, screen, false).iter().any(|line| line.contains(text));
+        assert!(has((120, 50), "/home/alice/agent-004") && !has((80, 24), "/home/alice/agent-004"));
+        assert!(has((80, 24), "3 more, well and idle") || has((80, 24), "agent-004 "));
     }
 
     #[test]

@@ -78,7 +78,7 @@ ends() {
 }
 
 run alice 'cicdctl status'
-shows "limits are enforced here, and status says so" '^limits +.*memory enforced, cpu enforced, tasks enforced$'
+shows "limits are enforced here, and status says so" '^limits +memory, cpu, tasks enforced$'
 run alice 'cicdctl doctor'
 of='memory enforced, cpu enforced, tasks enforced'
 shows "doctor has gone beyond them, and read those of a service and of a cage from inside" "^ok +delegation +limits of services: $of; of cages: $of$"
