@@ -203,7 +203,8 @@ fn from_toml<T: DeserializeOwned>(source: Source<'_>) -> Result<T> {
     toml::from_str(source.text).map_err(|error| {
         let (line, column) = error.span().map_or((1, 1), |span| at_place(source.text, span.start));
         let message = error.message().lines().collect::<Vec<_>>().join("; ");
-        let fail = Fail::configuration(format!("{}:{line}:{column}: {}", source.path.display(), lower_first(&message)));
+        let words = in_words(&lower_first(&message));
+        let fail = Fail::configuration(format!("{}:{line}:{column}: {words}", source.path.display()));
         match nearest(&message) {
             Some(name) => fail.hint(format!("did you mean `{name}`?")),
             None if message.starts_with("duplicate key") => {
@@ -213,6 +214,32 @@ fn from_toml<T: DeserializeOwned>(source: Source<'_>) -> Result<T> {
         }
         .into()
     })
+}
+
+/// Without the names of Rust's types.
+fn in_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 12] = [
+        ("expected a sequence", "expected a list, such as [\"one\", \"two\"]"),
+        ("expected a string", "expected a text in quotation marks"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a map", "expected a table"),
+        ("expected f64", "expected a number"),
+        ("expected u8", "expected a whole number"),
+        ("expected u16", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected u64", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("invalid type: sequence", "invalid type: a list"),
+        ("invalid type: map", "invalid type: a table"),
+    ];
+    let mut message = message.to_owned();
+    for (theirs, ours) in WORDS {
+        message = message.replace(theirs, ours);
+    }
+    match message.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a table"),
+        None => message,
+    }
 }
 
 /// Ranges that no type holds. The key is dotted.
@@ -437,6 +464,16 @@ mod tests {
 
     #[test]
     fn wrong_values_and_wrong_syntax_have_their_place() {
+        for (text, words) in [
+            ("[runner]\njobs = \"two\"\n", "2:8: invalid type: string \"two\", expected a whole number"),
+            ("[job]\nmemory = 512\n", "2:10: invalid type: integer `512`, expected a text in quotation marks"),
+            ("[review]\nskills = \"x\"\n", "expected a list, such as [\"one\", \"two\"]"),
+            ("runner = 5\n", "1:10: invalid type: integer `5`, expected a table"),
+            ("[runner]\njobs = [1]\n", "2:8: invalid type: a list, expected a whole number"),
+            ("[review]\npost = 1\n", "expected true or false"),
+        ] {
+            assert!(error(text).contains(words), "{}", error(text));
+        }
         assert!(error("[disk]\nkeep_jobs = \"1h\"\n").contains("config.toml:2: `disk.keep_jobs`: write 1d to 36500d"));
         assert!(error("[disk]\ngc = \"often\"\n").contains("config.toml:2:6: unknown variant `often`"));
         let elsewhere = error("[runner.limits]\nmemory = \"1G\"\n[job]\nmemory = \"1M\"\n");

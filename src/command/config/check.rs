@@ -52,6 +52,15 @@ impl Mistake {
         let hint = error.downcast_ref::<Fail>().and_then(|fail| fail.hint.clone());
         Mistake { file: file.to_owned(), problem, hint }
     }
+
+    /// With the line of the file in which this word stands in quotation marks.
+    fn at_word(self, word: &str) -> Mistake {
+        let text = files::read(&self.file).ok().flatten().unwrap_or_default();
+        let quoted = [format!("\"{word}\""), format!("'{word}'")];
+        let line = text.lines().position(|line| quoted.iter().any(|word| line.contains(word)));
+        let line = line.map_or(String::new(), |line| format!("{}:", line + 1));
+        Mistake { problem: format!("{}:{line} {}", self.file.display(), self.problem), ..self }
+    }
 }
 
 pub fn check(args: &CheckArgs, host: &Host) -> Result<Exit> {
@@ -87,7 +96,8 @@ fn of_user(host: &Host) -> Result<(usize, Vec<Mistake>)> {
     let catalog = host.skills()?;
     let mut unknown_skills = |path: &Path, config: &Config| {
         for name in &config.review.skills {
-            mistakes.extend(catalog.choose(std::slice::from_ref(name)).err().map(|error| Mistake::new(path, &error)));
+            let missing = catalog.choose(std::slice::from_ref(name)).err();
+            mistakes.extend(missing.map(|error| Mistake::new(path, &error).at_word(name)));
         }
     };
     unknown_skills(&host.own_config(), &user);
