@@ -155,14 +155,16 @@ pub fn line(host: &Host) -> String {
         None => format!("{free} free; what is in use is not measured yet (`cicdctl gc --dry-run`)"),
         Some(sizes) => {
             let age = crate::quantity::duration(u64::try_from(now_ms() - sizes.at_ms).unwrap_or(0));
-            format!(
-                "{free} free, {} in use (store {}, mirrors {}, workspaces {}, engine homes {}), measured {age} ago",
-                bytes(sizes.total()),
-                bytes(sizes.store + sizes.backups),
-                bytes(sizes.mirrors_total()),
-                bytes(sizes.workspaces_total()),
-                bytes(sizes.engine_homes_total()),
-            )
+            let parts = [
+                ("store", sizes.store + sizes.backups),
+                ("mirrors", sizes.mirrors_total()),
+                ("workspaces", sizes.workspaces_total()),
+                ("engine homes", sizes.engine_homes_total()),
+            ];
+            let rest = sizes.total().saturating_sub(parts.iter().map(|(_, size)| size).sum());
+            let parts = parts.into_iter().chain(Some(("other", rest)).filter(|_| rest > 0));
+            let parts: Vec<String> = parts.map(|(name, size)| format!("{name} {}", bytes(size))).collect();
+            format!("{free} free, {} in use ({}), measured {age} ago", bytes(sizes.total()), parts.join(", "))
         }
     }
 }

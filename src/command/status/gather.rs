@@ -132,9 +132,32 @@ pub struct Unit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cause: Option<String>,
     pub(super) limits: Vec<LimitState>,
+    /// Its own file is wrong, so its jobs wait.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) misconfigured: bool,
 }
 
 impl Unit {
+    /// The limit of that name, unless it is known that nothing enforces it.
+    fn limit(&self, name: &str, declared: Option<u64>) -> Option<f64> {
+        let nothing_does = self.limits.iter().any(|limit| limit.name == name && limit.enforced == Some(false));
+        declared.filter(|_| !nothing_does).map(|limit| limit as f64)
+    }
+
+    /// In bytes.
+    pub fn memory_limit(&self) -> Option<f64> {
+        self.limit("memory", self.service.memory_max)
+    }
+
+    /// In percent of one processor.
+    pub fn cpu_limit(&self) -> Option<f64> {
+        self.limit("cpu", self.service.cpu_quota_usec).map(|usec| usec / 10_000.0)
+    }
+
+    pub fn tasks_limit(&self) -> Option<f64> {
+        self.limit("tasks", self.service.tasks_max)
+    }
+
     /// Adds why it begins nothing, or is not up.
     async fn explain(&mut self, host: &Host, store: Option<&Store>, scope: &Scope) {
         self.pause = paused(store, scope).await;
@@ -251,6 +274,8 @@ pub(super) async fn gather(args: &Args, last: u32, host: &Host) -> Result<Status
             found.project = path.or_else(|| agent.repo.clone());
             // A store that cannot be read is told of once, below.
             found.watch = watch_of(store, agent).await.ok().flatten();
+        } else {
+            found.misconfigured = host.paths.agent_file(name).exists();
         }
         found.explain(host, store, &Scope::Agent(name.clone())).await;
         anyhow::Ok(found)
@@ -359,6 +384,7 @@ async fn in_foreground(
             pause: paused(store, &Scope::Runner).await,
             cause: None,
             limits: Vec::new(),
+            misconfigured: false,
         },
         agents: Vec::new(),
         queue,
@@ -393,6 +419,7 @@ async fn unit(manager: &Manager, name: String, service: &str, socket: &str, cont
         watch: None,
         pause: None,
         cause: None,
+        misconfigured: false,
     })
 }
 
@@ -504,6 +531,7 @@ pub fn sample(agents: usize) -> Status {
             pause: None,
             cause: None,
             limits: Vec::new(),
+            misconfigured: false,
         }
     };
     let job = |id: &str, state: &str, outcome: Option<&str>| -> Job {

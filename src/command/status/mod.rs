@@ -36,7 +36,7 @@ pub fn last_hour(slices: &[Slice], utf8: bool) -> Option<(String, String)> {
 /// Reviews that are shown.
 const LAST: u32 = 5;
 
-/// Show units, queue and last reviews on one screen
+/// Show units, queue and last jobs on one screen
 ///
 /// Trouble comes first, each with its remedy. Memory, CPU and tasks stand against their limits; each limit is either
 /// enforced by the kernel or only declared. CPU is the average since the service has started, and with `--watch` that

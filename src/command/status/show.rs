@@ -101,15 +101,15 @@ fn draw(status: &Status, ui: &Ui, all: bool, detail: Detail) -> String {
     let on = |yes: bool, good: &'static str, bad: &'static str| if yes { good } else { bad };
     let host = format!(
         "{}, {}, {}, systemd {}",
-        on(status.host.linger, "lingering (runs without a login)", "NOT lingering (ends at logout)"),
-        on(status.host.bus, "bus", "no bus daemon"),
-        on(status.host.journal_readable, "journal", "journal unreadable (own log file)"),
+        on(status.host.linger, "runs without a login", "NOT lingering (ends at logout)"),
+        on(status.host.bus, "user bus", "no bus daemon"),
+        on(status.host.journal_readable, "journal readable", "journal unreadable (own log file)"),
         // Without what the distribution has added.
         status.systemd.as_deref().and_then(|text| text.split([' ', '-', '~']).next()).unwrap_or("?"),
     );
     row(&mut out, "host", &host);
     if !status.last.is_empty() {
-        out.push_str(&format!("\n{}\n", ui.paint("last reviews", bold())));
+        out.push_str(&format!("\n{}\n", ui.paint("last jobs", bold())));
         for job in status.last.iter().take(detail.last) {
             out.push_str(&format!("  {}\n", job_line(job, ui)));
         }
@@ -121,7 +121,7 @@ fn draw(status: &Status, ui: &Ui, all: bool, detail: Detail) -> String {
 fn is_quiet(agent: &Unit) -> bool {
     let watches_well =
         agent.watch.as_ref().is_none_or(|watch| watch.state.trouble().is_none() && agent.word != "asleep");
-    matches!(agent.word, "asleep" | "ready") && watches_well
+    matches!(agent.word, "asleep" | "ready") && watches_well && !agent.misconfigured
 }
 
 /// How many agents are in which state, those that somebody should look at first.
@@ -203,7 +203,9 @@ impl Columns {
         let rest = ui.width().saturating_sub(name + 13 + 7 + memory + 3 + 4 + cpu + 2 + 6 + tasks);
         let wide = rest >= 46;
         let bar = if wide { 16 } else { (rest / 2).min(10) };
-        Columns { name, bar: if bar < 4 { 0 } else { bar }, memory, cpu, tasks, wide }
+        // Where nothing enforces a limit, there is nothing to compare with.
+        let is_limited = units.iter().any(|unit| unit.memory_limit().is_some() || unit.cpu_limit().is_some());
+        Columns { name, bar: if bar < 4 || !is_limited { 0 } else { bar }, memory, cpu, tasks, wide }
     }
 }
 
@@ -211,21 +213,22 @@ impl Columns {
 pub fn memory(unit: &Unit) -> Option<String> {
     let state = &unit.service;
     let used = Size(state.memory.filter(|_| state.is_active())? >> 20 << 20);
-    Some(state.memory_max.map_or(used.to_string(), |max| format!("{used}/{}", Size(max))))
+    Some(unit.memory_limit().map_or(used.to_string(), |max| format!("{used}/{}", Size(max as u64))))
 }
 
 /// `3%/25%`.
 pub fn cpu(unit: &Unit) -> Option<String> {
     let percent = unit.cpu_percent?;
     let digits = usize::from(percent < 9.95 && percent > 0.0);
-    let quota = unit.service.cpu_quota_usec.map_or(String::new(), |usec| format!("/{}%", usec / 10_000));
+    let quota = unit.cpu_limit().map_or(String::new(), |percent| format!("/{percent}%"));
     Some(format!("{percent:.digits$}%{quota}"))
 }
 
 /// `5/64`.
 pub fn tasks(unit: &Unit) -> Option<String> {
     let state = &unit.service;
-    Some(format!("{}/{}", state.tasks.filter(|_| state.is_active())?, state.tasks_max?))
+    let number = state.tasks.filter(|_| state.is_active())?;
+    Some(unit.tasks_limit().map_or(number.to_string(), |max| format!("{number}/{max}")))
 }
 
 /// What needs somebody's attention, each with its remedy.
@@ -324,15 +327,13 @@ fn line(unit: &Unit, columns: &Columns, projects: bool, ui: &Ui) -> String {
     let width = columns.name;
     let mut parts = Vec::new();
     if let Some(text) = memory(unit) {
-        let max = state.memory_max.map(|max| max as f64);
-        let bar = painted_bar(state.memory.unwrap_or(0) as f64, max, columns, ui);
+        let bar = painted_bar(state.memory.unwrap_or(0) as f64, unit.memory_limit(), columns, ui);
         parts.push(format!("memory {bar} {text:width$}", width = columns.memory));
     } else if columns.memory > 0 && state.is_active() {
         parts.push(" ".repeat(8 + columns.bar + columns.memory));
     }
     if let Some(text) = cpu(unit) {
-        let quota = state.cpu_quota_usec.map(|usec| usec as f64 / 10_000.0);
-        let bar = painted_bar(unit.cpu_percent.unwrap_or(0.0), quota, columns, ui);
+        let bar = painted_bar(unit.cpu_percent.unwrap_or(0.0), unit.cpu_limit(), columns, ui);
         parts.push(format!("cpu {bar} {text:width$}", width = columns.cpu));
     } else if columns.cpu > 0 && state.is_active() {
         parts.push(" ".repeat(5 + columns.bar + columns.cpu));
@@ -374,6 +375,9 @@ fn line(unit: &Unit, columns: &Columns, projects: bool, ui: &Ui) -> String {
     if let Some(project) = unit.project.as_ref().filter(|_| projects) {
         more(project, dim());
     }
+    if unit.misconfigured {
+        more("its file is wrong: its jobs wait", red());
+    }
     if let Some(pause) = &unit.pause {
         more(&plain::visible(&pause.in_words()), yellow());
     }
@@ -395,7 +399,7 @@ fn limits_text(status: &Status, remedies: bool) -> String {
         // One that is not in force is what people need to know.
         let states: Vec<Option<bool>> = of_name.map(|limit| limit.enforced).collect();
         let word = if states.contains(&Some(false)) {
-            "declared only"
+            "declared only (nothing enforces them)"
         } else if states.contains(&Some(true)) {
             "enforced"
         } else {

@@ -58,13 +58,13 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut State) {
     }
 }
 
-const HELP: &str = "up, down, j, k   choose         Tab   agents or jobs
+const HELP: &str = "up, down, j, k   move           Tab   agents or jobs
 Enter, l   log of the agent, events of the job
 r   restart        s   stop       S   start
 d   drain          p   pause      u   resume
 c   cancel the job
-o   other order    /   filter     Space  look now
-q   quit";
+o   sort           /   filter     Space  look now
+q   quit           any key closes this";
 
 fn painted(state: &State, style: Style) -> Style {
     if state.color { style } else { Style { fg: None, bg: None, ..style } }
@@ -107,7 +107,8 @@ fn heads(state: &State, width: usize) -> Vec<Line<'static>> {
     if !status.agents.is_empty() {
         text = format!("{}   {text}", status::summary(&status.agents));
     }
-    lines.push(cut_line(vec![Span::styled("cicdctl ", bold()), Span::raw(text)], width));
+    let name = if status.agents.is_empty() { "cicdctl " } else { "agents " };
+    lines.push(cut_line(vec![Span::styled(name, bold()), Span::raw(text)], width));
     if let Some((line, counts)) = status::last_hour(&status.last_hour, state.utf8) {
         let line = Span::styled(line, painted(state, Style::new().fg(Color::Cyan)));
         lines.push(cut_line(vec![Span::raw("last hour "), line, Span::raw(format!("  {counts}"))], width));
@@ -152,7 +153,7 @@ fn unit_lines(state: &State, area: Rect, count: usize) -> Vec<Line<'static>> {
     head.push_str(&format!("{:>w$} ", "MEMORY", w = bar + 12));
     head.push_str(&format!("{:>w$} {:>9}", "CPU", "TASKS", w = bar + 12));
     if wide {
-        head.push_str(&format!(" {:>3} {:>12}  {}", "RST", "FOR", "PROJECT"));
+        head.push_str(&format!(" {:>8} {:>12}  {}", "RESTARTS", "UP FOR", "PROJECT"));
     }
     let head = plain::cut(&head, width);
     let mut lines =
@@ -186,13 +187,12 @@ fn unit_line(state: &State, unit: &Unit, name: usize, bar: usize, wide: bool, wi
         _ => Span::raw(" ".repeat(bar)),
     };
     let used = service.memory.filter(|_| service.is_active()).map(|memory| memory as f64);
-    let quota = service.cpu_quota_usec.map(|usec| usec as f64 / 10_000.0);
     let mut spans = vec![
         Span::styled(format!("{:name$} ", plain::cut(&unit.name, name)), bold()),
         Span::styled(format!("{:10} ", unit.word), of_word(state, unit.word)),
-        gauge(used, service.memory_max.map(|max| max as f64)),
+        gauge(used, unit.memory_limit()),
         Span::raw(format!("{:>12} ", status::memory(unit).unwrap_or_default())),
-        gauge(unit.cpu_percent, quota),
+        gauge(unit.cpu_percent, unit.cpu_limit()),
         Span::raw(format!(
             "{:>12} {:>9}",
             status::cpu(unit).unwrap_or_default(),
@@ -204,7 +204,7 @@ fn unit_line(state: &State, unit: &Unit, name: usize, bar: usize, wide: bool, wi
         let up = service.since_usec.filter(|_| service.is_active()).and_then(|usec| i64::try_from(usec / 1000).ok());
         let up = up.map_or(String::new(), |ms| quantity::duration(status::since(ms)));
         let project = unit.project.as_deref().unwrap_or_default();
-        spans.push(Span::raw(format!(" {restarts:>3} {up:>12}  {project}")));
+        spans.push(Span::raw(format!(" {restarts:>8} {up:>12}  {project}")));
     }
     cut_line(spans, width)
 }
@@ -214,7 +214,7 @@ fn job_lines(state: &State, area: Rect) -> Vec<Line<'static>> {
         return Vec::new();
     }
     let width = usize::from(area.width);
-    let head = plain::cut(&format!("{:10} {:10} {:>14}  {}", "JOB", "OUTCOME", "AGE", "OF"), width);
+    let head = plain::cut(&format!("{:10} {:10} {:>14}  {}", "JOB", "STATE", "AGE", "AGENT, WHAT"), width);
     let mut lines =
         vec![Line::styled(format!("{head:width$}"), painted(state, Style::new().add_modifier(Modifier::REVERSED)))];
     let jobs = state.jobs();
@@ -261,7 +261,7 @@ fn foot_line(state: &State, width: usize) -> Line<'static> {
         _ => {
             let filter = if state.filter.is_empty() { String::new() } else { format!(", only `{}`", state.filter) };
             let order = format!("by {}{filter}", state.order.as_str());
-            (format!("{order}   ?: keys   Enter: look into   Tab: jobs   /: filter   q: quit"), Style::new())
+            (format!("sorted {order}   ?: keys   Enter: look into   Tab: jobs   /: filter   q: quit"), Style::new())
         }
     };
     Line::styled(plain::cut(&text, width), painted(state, style))
@@ -317,16 +317,16 @@ mod tests {
     fn trouble_agents_jobs_and_keys_are_on_a_small_screen() {
         let lines = drawn(&mut State::new(sample(200), true, true), 80, 24);
         assert!(lines[0].starts_with("! agent-003 FAILED"), "{lines:#?}");
-        assert!(lines.iter().any(|line| line.starts_with("cicdctl 200: ")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.starts_with("agents 200: ")), "{lines:#?}");
         assert!(lines.iter().any(|line| line.starts_with("runner") && line.contains("64M/512M")), "{lines:#?}");
         assert!(lines.iter().any(|line| line.contains("reviewed")), "{lines:#?}");
-        assert!(lines[23].starts_with("by name   ?: keys"), "{lines:#?}");
+        assert!(lines[23].starts_with("sorted by name   ?: keys"), "{lines:#?}");
     }
 
     #[test]
     fn a_large_screen_says_more() {
         let lines = drawn(&mut State::new(sample(3), true, true), 200, 50);
-        assert!(lines.iter().any(|line| line.contains("RST") && line.contains("PROJECT")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("RESTARTS") && line.contains("PROJECT")), "{lines:#?}");
         assert!(lines.iter().any(|line| line.contains("/home/alice/agent-001")), "{lines:#?}");
     }
 
