@@ -12,7 +12,7 @@ use crate::forge::github::{APP_KEY, app};
 use crate::host::Host;
 use crate::quantity;
 use crate::secret::{self, Kept, Value, exposure, text};
-use crate::store::now_ms;
+use crate::store::{Store, now_ms, version};
 use clap_complete::ArgValueCandidates;
 
 /// Manage secrets: the key of an engine's API, the token of the forge
@@ -63,11 +63,30 @@ pub enum Command {
 
 pub async fn run(command: Command, host: &Host) -> Result<Exit> {
     match command {
-        Command::Set { name, plain, dry_run } => set(host, &name, plain, dry_run).await?,
+        Command::Set { name, plain, dry_run } => {
+            set(host, &name, plain, dry_run).await?;
+            forget_expiry(host, &name, dry_run).await;
+        }
         Command::List => list(host)?,
-        Command::Remove { name, dry_run } => remove(host, &name, dry_run).await?,
+        Command::Remove { name, dry_run } => {
+            remove(host, &name, dry_run).await?;
+            forget_expiry(host, &name, dry_run).await;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Until when the next one is good is said with its first use; until then nobody is to be warned of the last one.
+async fn forget_expiry(host: &Host, name: &str, dry_run: bool) {
+    let path = host.paths.store();
+    // One of another version is for its own program to write to.
+    if dry_run || !matches!(version::of(&path), Ok(Some(version::KNOWN))) {
+        return;
+    }
+    let done = async { Store::open(&path)?.note_expiry(name, None).await };
+    if let Err(error) = done.await {
+        host.ui.warn(&format!("`status` may go on to speak of the end of the credential that was there: {error:#}"));
+    }
 }
 
 async fn set(host: &Host, name: &str, plain: bool, dry_run: bool) -> Result<()> {

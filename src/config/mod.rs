@@ -331,7 +331,7 @@ impl Default for GitHubConfig {
     }
 }
 
-/// Where each job that has ended is told of as a trace.
+/// Where each job that a runner has brought to its end is told of as a trace.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TracesConfig {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::hold::{self, Hold};
 use super::{Scope, Shared, room};
-use crate::api::{Happening, Job, ReviewRequest};
+use crate::api::{Happening, Job, JobEvent, ReviewRequest};
 use crate::cage::{API_KEY, Cage, Wish};
 use crate::config::{Agent, Config};
 use crate::disk;
@@ -165,6 +165,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
                 Ok(false) => {
                     tracing::error!(CICD_JOB = %id, CICD_OUTCOME = "failed", "job {id} is given up: {reason}");
                     shared.owed.notify_one();
+                    tokio::spawn(hand_over_trace(shared.clone(), id));
                 }
                 // The next process finds it running, and nobody who runs it.
                 Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
@@ -252,7 +253,13 @@ async fn hand_over_trace(shared: Arc<Shared>, id: String) {
     let told = async {
         let Some(endpoint) = shared.host.config()?.traces.endpoint else { return Ok(()) };
         let Some(job) = shared.store.job(&id).await? else { return Ok(()) };
-        let events = shared.store.events(&id, 0).await?;
+        let mut events = Vec::new();
+        // They come in pages; what a trace cannot take is left out there.
+        while let more = shared.store.events(&id, events.last().map_or(0, |event: &JobEvent| event.seq)).await?
+            && !more.is_empty()
+        {
+            events.extend(more);
+        }
         let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         match trace::document(&job, &events, &host_name) {
             Some(document) => trace::send::send(&endpoint, &document).await,

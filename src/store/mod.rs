@@ -470,8 +470,15 @@ fn append(transaction: &Transaction<'_>, id: &str, what: &Happening) -> Result<(
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    let schema = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    // Whoever only looks is not kept waiting by who writes.
+    let version: usize = schema(connection)?;
+    if version == SCHEMA_VERSION {
+        return Ok(());
+    }
     let transaction = begin(connection)?;
-    let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // Another process may have been faster.
+    let version: usize = schema(&transaction)?;
     if (1..SCHEMA_VERSION).contains(&version) {
         care::back_up(path, version)?;
     }

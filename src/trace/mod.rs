@@ -15,7 +15,7 @@ use crate::review::Outcome;
 
 /// The most parts, and the most moments, that one trace has.
 const MOST: usize = 1000;
-/// Longest text of an attribute, in bytes.
+/// Longest text of an attribute, in characters.
 const LONGEST: usize = 300;
 
 /// A part of the job: from one moment to another, and what happened meanwhile.

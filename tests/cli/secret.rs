@@ -167,3 +167,24 @@ fn doctor_says_who_else_can_see_a_secret_and_does_not_take_the_wrong_one() {
     let text = std::fs::read_to_string(place.path("home/.config/environment.d/50-mine.conf")).unwrap();
     assert_eq!(text, "GITHUB_TOKEN=canary-old\nGH_TOKEN=canary-gh\n");
 }
+
+#[test]
+fn the_end_of_a_token_that_is_gone_is_forgotten() {
+    use cicdctl::store::Store;
+    let place = Place::new();
+    let dir = place.path("home/.local/state/cicd-toolkit");
+    std::fs::create_dir_all(&dir).unwrap();
+    let store = Store::open(&dir.join("store.db")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ends = || runtime.block_on(store.expiries()).unwrap().len();
+    let note = |name: &str| runtime.block_on(store.note_expiry(name, Some(1))).unwrap();
+    note("github-token");
+    place.run_with_input("secret set --plain github-token --dry-run", b"ghp_canary\n").stdout_has(&["would store"]);
+    assert_eq!(ends(), 1);
+    place.run_with_input("secret set --plain github-token", b"ghp_canary\n").stderr_has(&["stored `github-token`"]);
+    assert_eq!(ends(), 0);
+    note("github-token");
+    note("other");
+    place.run("secret remove github-token").stderr_has(&["removed"]);
+    assert_eq!(ends(), 1);
+}

@@ -18,8 +18,8 @@ use crate::config::Span;
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::Host;
-use crate::journal;
 use crate::ui::{bold, red, yellow};
+use crate::{journal, plain};
 
 /// How often the file is looked at for more.
 const LOOK: Duration = Duration::from_millis(250);
@@ -96,7 +96,9 @@ pub(super) async fn show(args: &Args, who: Vec<String>, host: &Host) -> Result<E
     let older = files::read(&journal::older(&path))?.unwrap_or_default();
     let (mut file, text) = read(&path)?;
     let text = older + &text;
-    let found: Vec<Entry<'_>> = entries(&text).filter(|entry| wanted.lets_through(entry)).collect();
+    let mut found: Vec<Entry<'_>> = entries(&text).filter(|entry| wanted.lets_through(entry)).collect();
+    // A process that had the file open when it was put aside goes on writing there.
+    found.sort_by_key(|entry| entry.at);
     let first = found.len().saturating_sub(args.lines as usize);
     let shown: String = found[first..].iter().map(|entry| format!("{}\n", line(entry, args, host))).collect();
     if shown.is_empty() && !args.follow {
@@ -193,7 +195,8 @@ fn line(entry: &Entry<'_>, args: &Args, host: &Host) -> String {
         5 => bold(),
         _ => anstyle::Style::new(),
     };
-    let text = host.ui.paint(text, style);
+    let text: Vec<String> = text.lines().map(plain::visible).collect();
+    let text = host.ui.paint(&text.join("\n"), style);
     let zoned = at.to_zoned(TimeZone::system());
     match args.output.as_str() {
         "cat" => text,

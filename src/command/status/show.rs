@@ -238,13 +238,13 @@ pub fn trouble(status: &Status) -> Vec<String> {
         lines.push("cicdctl is not set up for this user; `cicdctl init` does it".into());
         return lines;
     }
+    lines.extend(status.disk.tight.iter().map(|why| format!("{why}; {}", disk::REMEDY)));
+    lines.extend(status.money.iter().flat_map(|money| money.trouble(&TimeZone::system())));
+    lines.extend(status.credentials.iter().filter_map(|credential| credential.trouble(now_ms())));
     if let Some(why) = &status.host.uncaged {
         lines.push(format!("engines are not caged, and nothing restarts the runner: {why}"));
         return lines;
     }
-    lines.extend(status.disk.tight.iter().map(|why| format!("{why}; {}", disk::REMEDY)));
-    lines.extend(status.money.iter().flat_map(|money| money.trouble(&TimeZone::system())));
-    lines.extend(status.credentials.iter().filter_map(|credential| credential.trouble(now_ms())));
     for unit in std::iter::once(&status.runner).chain(&status.agents) {
         // An agent may be called `runner`, too. A start by `systemctl` would not clear the start limit of a service
         // that failed.

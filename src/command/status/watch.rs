@@ -36,7 +36,11 @@ pub(super) async fn watch(args: &Args, seconds: f64, host: &Host) -> Result<Exit
     let mut status = None;
     loop {
         if status.is_none() {
-            let mut now = gather(args, LAST, host).await?;
+            let ended = futures_util::future::select_all(ends.iter_mut().map(|end| Box::pin(end.recv())));
+            let mut now = tokio::select! {
+                _ = ended => return Ok(Exit::Done),
+                now = gather(args, LAST, host) => now?,
+            };
             rates.of(&mut now);
             if host.ui.json {
                 host.ui.data(&serde_json::to_string(&now)?)?;

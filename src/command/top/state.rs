@@ -126,8 +126,10 @@ impl State {
 
     /// Another command is under way.
     pub fn wait(&mut self) {
+        const WAIT: &str = "one after the other: ";
         let text = self.message.as_ref().map_or("", |(_, text)| text.as_str());
-        self.message = Some((false, format!("one after the other: {text}")));
+        let text = text.strip_prefix(WAIT).unwrap_or(text);
+        self.message = Some((false, format!("{WAIT}{text}")));
     }
 
     /// What became of a command.
@@ -147,6 +149,7 @@ impl State {
             lines.extend(more);
             let old = lines.len().saturating_sub(KEPT);
             lines.drain(..old);
+            *back = (*back).min(lines.len());
         }
     }
 

@@ -95,9 +95,13 @@ impl GitHub {
         Ok(GitHub { client, api, repo, proxy, me: OnceCell::new(), no_checks: AtomicBool::new(false) })
     }
 
-    /// Until when the token is good: [`Client::expires`].
+    /// Until when the token is good, as [`Client::expires`] has it. Other credentials have no end that anybody has to
+    /// watch.
     pub fn expires(&self) -> Option<Option<Timestamp>> {
-        self.client.expires()
+        match self.client.credentials() {
+            Credentials::Token(_) => self.client.expires(),
+            Credentials::Workflow(_) | Credentials::App(_) => Some(None),
+        }
     }
 
     /// Another pause between writes, for servers without GitHub's limits.
