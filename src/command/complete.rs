@@ -13,7 +13,7 @@ use crate::config::schema::{self, Of};
 use crate::host::Host;
 use crate::plain;
 use crate::secret::KNOWN;
-use crate::store::{Store, version};
+use crate::store::version;
 use crate::ui::{ColorChoice, Options, Ui};
 
 /// Names the shell that asks.
@@ -98,12 +98,8 @@ pub fn scopes() -> Vec<Candidate> {
 pub fn jobs() -> Vec<Candidate> {
     let found = || {
         let host = host()?;
-        let path = host.paths.store();
         // One of another version is not brought up to date by a key that is pressed.
-        if version::of(&path).ok()?? != version::KNOWN {
-            return None;
-        }
-        let store = Store::open(&path).ok()?;
+        let store = version::open_as_it_is(&host.paths.store()).ok()??;
         let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
         runtime.block_on(store.jobs(None, JOBS)).ok()
     };

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
+use clap_complete::ArgValueCandidates;
 
 use super::progress::Meter;
 use super::why;
@@ -15,7 +16,6 @@ use crate::report::html::Life;
 use crate::report::{self, Format};
 use crate::review::{Receipt, Review};
 use crate::store::Store;
-use clap_complete::ArgValueCandidates;
 
 /// List, show, follow and cancel jobs
 #[derive(Debug, Subcommand)]

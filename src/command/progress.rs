@@ -28,8 +28,7 @@ struct State {
 
 impl<'u> Meter<'u> {
     pub fn new(ui: &'u Ui) -> Meter<'u> {
-        let state = State { began: Instant::now(), stage: None, tools: 0, targets: HashSet::new(), is_over: false };
-        Meter { ui, state: Mutex::new(state) }
+        Meter { ui, state: Mutex::new(State::at(Instant::now())) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use clap_complete::ArgValueCandidates;
 use tokio::sync::watch;
 
 use super::progress::Meter;
@@ -22,7 +23,6 @@ use crate::review::{self, Again, Outcome, Review};
 use crate::runner::{self, Scope};
 use crate::store::{Store, now_ms};
 use crate::ui::Ui;
-use clap_complete::ArgValueCandidates;
 
 /// Review a change
 ///

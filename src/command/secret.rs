@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
+use clap_complete::ArgValueCandidates;
 
 use crate::command::complete;
 use crate::config::SecretsIn;
@@ -12,8 +13,7 @@ use crate::forge::github::{APP_KEY, app};
 use crate::host::Host;
 use crate::quantity;
 use crate::secret::{self, Kept, Value, exposure, text};
-use crate::store::{Store, now_ms, version};
-use clap_complete::ArgValueCandidates;
+use crate::store::{now_ms, version};
 
 /// Manage secrets: the key of an engine's API, the token of the forge
 #[derive(Debug, Subcommand)]
@@ -78,12 +78,15 @@ pub async fn run(command: Command, host: &Host) -> Result<Exit> {
 
 /// Until when the next one is good is said with its first use; until then nobody is to be warned of the last one.
 async fn forget_expiry(host: &Host, name: &str, dry_run: bool) {
-    let path = host.paths.store();
-    // One of another version is for its own program to write to.
-    if dry_run || !matches!(version::of(&path), Ok(Some(version::KNOWN))) {
+    if dry_run {
         return;
     }
-    let done = async { Store::open(&path)?.note_expiry(name, None).await };
+    let done = async {
+        match version::open_as_it_is(&host.paths.store())? {
+            Some(store) => store.note_expiry(name, None).await,
+            None => Ok(()),
+        }
+    };
     if let Err(error) = done.await {
         host.ui.warn(&format!("`status` may go on to speak of the end of the credential that was there: {error:#}"));
     }

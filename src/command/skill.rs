@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
+use clap_complete::ArgValueCandidates;
 use serde::Serialize;
 
 use crate::command::complete;
@@ -13,7 +14,6 @@ use crate::host::Host;
 use crate::skill::{self, Catalog, Entry, Problem, Skill};
 use crate::ui::{bold, dim, red};
 use crate::{files, plain, quantity};
-use clap_complete::ArgValueCandidates;
 
 /// List, show, begin and check skills: what an engine is told to look for
 #[derive(Debug, Subcommand)]

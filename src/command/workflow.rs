@@ -2,13 +2,13 @@
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
+use clap_complete::ArgValueCandidates;
 
 use crate::agent::AgentName;
 use crate::command::complete;
 use crate::config::is_repo;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
-use clap_complete::ArgValueCandidates;
 
 /// Print a workflow that asks the runner for reviews
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rusqlite::{Connection, OpenFlags};
 
+use super::Store;
 use crate::files;
 
 /// The schema that this program knows.
@@ -18,6 +19,15 @@ pub fn of(path: &Path) -> Result<Option<usize>> {
     }
     let read = || -> Result<usize> { Ok(open(path)?.pragma_query_value(None, "user_version", |row| row.get(0))?) };
     Ok(Some(read().with_context(|| format!("could not read the schema of `{}`", path.display()))?))
+}
+
+/// Opens a store of just this schema. One of another is for its own program to write to, or is brought up to date by a
+/// command that has to work with it: `None`, as where there is none.
+pub fn open_as_it_is(path: &Path) -> Result<Option<Store>> {
+    match of(path)? {
+        Some(KNOWN) => Store::open(path).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Writes a store as it is now, whole and for its owner alone, to another file.
@@ -42,13 +52,14 @@ fn open(path: &Path) -> Result<Connection> {
 mod tests {
     use super::*;
     use crate::api::ReviewRequest;
-    use crate::store::{Ask, Store};
+    use crate::store::Ask;
 
     #[tokio::test]
     async fn a_copy_has_what_the_store_has_and_its_schema() {
         let dir = tempfile::tempdir().unwrap();
         let (path, to) = (dir.path().join("store.db"), dir.path().join("copy.db"));
         assert_eq!(of(&path).unwrap(), None);
+        assert!(open_as_it_is(&path).unwrap().is_none() && !path.exists());
         let store = Store::open(&path).unwrap();
         let request = ReviewRequest { pr: Some(42), ..Default::default() };
         store.accept(Ask { request, ..Ask::default() }).await.unwrap();
@@ -57,5 +68,9 @@ mod tests {
         assert_eq!((of(&path).unwrap(), of(&to).unwrap()), (Some(KNOWN), Some(KNOWN)));
         assert_eq!(Store::open(&to).unwrap().queue(None).await.unwrap().queued, 1);
         assert!(of(dir.path()).is_err());
+        assert!(open_as_it_is(&to).unwrap().is_some());
+        Connection::open(&to).unwrap().pragma_update(None, "user_version", KNOWN - 1).unwrap();
+        assert!(open_as_it_is(&to).unwrap().is_none());
+        assert_eq!(of(&to).unwrap(), Some(KNOWN - 1), "it is left as it was");
     }
 }

@@ -11,6 +11,7 @@ mod show;
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
+use clap_complete::ArgValueCandidates;
 
 use crate::command::complete;
 use crate::config::{Agent, Config};
@@ -19,7 +20,6 @@ use crate::host::Host;
 use crate::runner::Scope;
 use crate::store::Store;
 use crate::systemd::Verb;
-use clap_complete::ArgValueCandidates;
 pub use pause::paused;
 
 /// Manage agents: one for each project, with limits of its own

@@ -1,6 +1,7 @@
 //! `cicdctl agent remove`: stops an agent and removes what belongs to it alone.
 
 use anyhow::{Result, bail};
+use clap_complete::ArgValueCandidates;
 
 use crate::cage;
 use crate::cli::Changing;
@@ -13,7 +14,6 @@ use crate::install::Manifest;
 use crate::review;
 use crate::store::Store;
 use crate::systemd::Verb;
-use clap_complete::ArgValueCandidates;
 
 /// Remove an agent with its configuration, unit and workspace
 ///

@@ -2,6 +2,7 @@
 //! kept, its drop-in follows, and a unit that runs gets the new limits without a restart.
 
 use anyhow::{Context, Result, bail};
+use clap_complete::ArgValueCandidates;
 use serde::Serialize;
 use toml_edit::DocumentMut;
 
@@ -15,7 +16,6 @@ use crate::host::Host;
 use crate::install::Manifest;
 use crate::systemd;
 use crate::unit::dropin_name;
-use clap_complete::ArgValueCandidates;
 
 /// Change limits of agents, at once and for good
 ///

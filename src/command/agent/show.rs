@@ -1,6 +1,7 @@
 //! `cicdctl agent show`: all that holds for one agent.
 
 use anyhow::Result;
+use clap_complete::ArgValueCandidates;
 
 use crate::command::complete;
 use crate::command::status;
@@ -9,7 +10,6 @@ use crate::host::Host;
 use crate::plain;
 use crate::runner::Scope;
 use crate::store::Store;
-use clap_complete::ArgValueCandidates;
 
 /// Show one agent: project, limits, engine, units, state
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use clap_complete::ArgValueCandidates;
 
 use super::Whose;
 use super::show::in_toml;
@@ -15,7 +16,6 @@ use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::Host;
 use crate::install::Manifest;
-use clap_complete::ArgValueCandidates;
 
 /// Set one key
 ///

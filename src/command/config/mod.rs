@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
+use clap_complete::ArgValueCandidates;
 
 use crate::agent::AgentName;
 use crate::command::complete;
@@ -16,7 +17,6 @@ use crate::config::schema::{Key, Of, keys};
 use crate::config::{self, Source};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
-use clap_complete::ArgValueCandidates;
 
 /// Show, change and check the configuration
 #[derive(Debug, Subcommand)]

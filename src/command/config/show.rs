@@ -1,6 +1,7 @@
 //! `cicdctl config show` and `get`: what holds, and where it comes from.
 
 use anyhow::{Result, bail};
+use clap_complete::ArgValueCandidates;
 
 use super::{Whose, unknown};
 use crate::command::complete;
@@ -8,7 +9,6 @@ use crate::config::origin::Setting;
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::ui::dim;
-use clap_complete::ArgValueCandidates;
 
 /// Show every setting as it holds
 ///

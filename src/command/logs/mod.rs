@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use clap_complete::ArgValueCandidates;
 
 use super::agent::scopes;
 use crate::command::complete;
@@ -17,7 +18,6 @@ use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::runner::Scope;
 use crate::{cage, journal};
-use clap_complete::ArgValueCandidates;
 
 /// Show what the runner, the agents and their jobs logged
 ///

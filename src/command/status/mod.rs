@@ -6,12 +6,12 @@ mod show;
 mod watch;
 
 use anyhow::Result;
+use clap_complete::ArgValueCandidates;
 
 use crate::command::complete;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::store::Slice;
-use clap_complete::ArgValueCandidates;
 use gather::gather;
 use show::{Sum, show};
 

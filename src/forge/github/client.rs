@@ -111,7 +111,7 @@ pub struct Said {
 impl Said {
     /// When the token that was sent ends; `None` where it does not.
     pub fn expires(&self) -> Option<Timestamp> {
-        self.header(EXPIRATION).as_deref().and_then(expiration)
+        expires(&self.headers)
     }
 
     pub fn header(&self, name: &str) -> Option<String> {
@@ -171,8 +171,7 @@ impl Client {
         &self.credentials
     }
 
-    /// Until when the token is good, `Some(None)` where it has no end, as far as GitHub has said. What an App is given is
-    /// renewed by itself, and a workflow's token ends with its job.
+    /// Until when what was sent last is good, `Some(None)` where it has no end, as far as GitHub has said.
     pub fn expires(&self) -> Option<Option<Timestamp>> {
         *self.expires.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -379,9 +378,9 @@ impl Client {
             }
             let error = match self.followed(call, token).await {
                 Ok(answer) if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED => {
-                    if matches!(self.credentials, Credentials::Token(_)) && answer.status.is_success() {
-                        let said = Said { headers: answer.headers.clone() };
-                        *self.expires.lock().unwrap_or_else(PoisonError::into_inner) = Some(said.expires());
+                    if answer.status.is_success() {
+                        let expires = expires(&answer.headers);
+                        *self.expires.lock().unwrap_or_else(PoisonError::into_inner) = Some(expires);
                     }
                     return Ok(answer);
                 }
@@ -502,6 +501,10 @@ fn has_next(answer: &Answer) -> bool {
 
 fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(|value| plain::one_line(value, 200))
+}
+
+fn expires(headers: &HeaderMap) -> Option<Timestamp> {
+    header_text(headers, EXPIRATION).as_deref().and_then(expiration)
 }
 
 /// `2026-12-31 23:59:59 UTC`, or with an offset such as `+0200` at its end.

@@ -95,8 +95,8 @@ impl GitHub {
         Ok(GitHub { client, api, repo, proxy, me: OnceCell::new(), no_checks: AtomicBool::new(false) })
     }
 
-    /// Until when the token is good, as [`Client::expires`] has it. Other credentials have no end that anybody has to
-    /// watch.
+    /// Until when the token is good, as [`Client::expires`] has it. Of the others nobody has
+    /// to watch the end: what an App is given is renewed by itself, and a workflow's token ends with its job.
     pub fn expires(&self) -> Option<Option<Timestamp>> {
         match self.client.credentials() {
             Credentials::Token(_) => self.client.expires(),
