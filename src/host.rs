@@ -135,7 +135,15 @@ pub struct Host {
     environment: HashMap<String, String>,
     config_override: Option<PathBuf>,
     secrets: Arc<secret::Memory>,
+    known: Arc<Mutex<Option<Known>>>,
     agents: Arc<Mutex<Agents>>,
+}
+
+/// The configuration as it was read last, and the files that it was read from, there or not.
+#[derive(Debug)]
+struct Known {
+    files: Vec<(PathBuf, Option<FileStamp>)>,
+    config: Config,
 }
 
 /// Agents as they were read last: a runner with hundreds of them looks through all of them for every request.
@@ -158,8 +166,21 @@ impl FileStamp {
     /// In seconds. A clock ticks slowly: of a file that was changed just now, a second change may not show.
     const SETTLED: i64 = 2;
 
+    /// Of a file that is not there `Ok(None)`; an error where what is read now may not be what is read next.
+    fn look(path: &Path) -> std::io::Result<Option<FileStamp>> {
+        let meta = match std::fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            meta => meta?,
+        };
+        let stamp = FileStamp::of_meta(&meta);
+        stamp.map(Some).ok_or_else(|| ErrorKind::ResourceBusy.into())
+    }
+
     fn of(path: &Path) -> Option<FileStamp> {
-        let meta = std::fs::metadata(path).ok()?;
+        FileStamp::look(path).ok().flatten()
+    }
+
+    fn of_meta(meta: &std::fs::Metadata) -> Option<FileStamp> {
         let now = crate::store::now_ms() / 1000;
         (now - meta.ctime() >= Self::SETTLED).then(|| FileStamp {
             place: (meta.dev(), meta.ino()),
@@ -194,6 +215,7 @@ impl Host {
             secrets: Arc::new(secret::Memory::new(|name| environment.get(name).map(String::as_str))),
             environment,
             config_override,
+            known: Arc::default(),
             agents: Arc::default(),
         })
     }
@@ -245,17 +267,37 @@ impl Host {
 
     /// The user's configuration: the host's layers, then the user's own file (or the one named by `--config`).
     pub fn config(&self) -> Result<Config> {
+        // Before they are read: what is written meanwhile shows at the next look.
+        let look = |path: PathBuf| FileStamp::look(&path).map(|stamp| (path, stamp));
+        let files = self.config_files().into_iter().map(look).collect::<std::io::Result<Vec<_>>>().ok();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(files), Some(known)) = (&files, &*known)
+            && *files == known.files
+        {
+            return Ok(known.config.clone());
+        }
         let layers = self.layers()?;
-        match &layers[..] {
+        let config = match &layers[..] {
             [(path, text)] if config::is_yaml(path) => config::parse_yaml(Source { path, text }),
             layers => {
                 let sources: Vec<Source<'_>> = layers.iter().map(|(path, text)| Source { path, text }).collect();
                 config::parse_config(&sources)
             }
-        }
+        }?;
+        *known = files.map(|files| Known { files, config: config.clone() });
+        Ok(config)
     }
 
-    /// The files that the configuration is of, the weakest first. One of YAML stands alone.
+    /// Where the configuration may be, the weakest first. A file of YAML stands alone.
+    fn config_files(&self) -> Vec<PathBuf> {
+        let own = self.own_config();
+        if config::is_yaml(&own) {
+            return vec![own];
+        }
+        vec!["/opt/cicd-toolkit/configs/config.toml".into(), "/etc/cicd-toolkit/config.toml".into(), own]
+    }
+
+    /// The files that there are, with their texts.
     pub fn layers(&self) -> Result<Vec<(PathBuf, String)>> {
         let own = self.own_config();
         if config::is_yaml(&own) {
@@ -269,7 +311,7 @@ impl Host {
             bail!(Fail::configuration(format!("the configuration `{}` does not exist", own.display())));
         }
         let mut layers = Vec::new();
-        for path in ["/opt/cicd-toolkit/configs/config.toml".into(), "/etc/cicd-toolkit/config.toml".into(), own] {
+        for path in self.config_files() {
             if let Some(text) = read_config(&path)? {
                 layers.push((path, text));
             }
@@ -328,10 +370,15 @@ impl Host {
     /// The agent of the project that `path` is in. One project may lie within another: the innermost is meant.
     pub fn owner_of(&self, path: &Path, config: &Config) -> Result<Option<Agent>> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let place = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+        // What the path is in, the outermost last. A project may be reached by another path, so it is known by what it
+        // is; one that is not there by its name.
+        let above: Vec<_> = path.ancestors().map(|dir| (dir, place(dir))).collect();
         let depth = |agent: &Agent| {
             let of = agent.path.as_ref()?;
-            let of = of.canonicalize().unwrap_or_else(|_| of.clone());
-            path.starts_with(&of).then(|| of.components().count())
+            let (is, of) = (place(of), of.as_path());
+            let distance = above.iter().position(|(dir, at)| if is.is_some() { *at == is } else { *dir == of })?;
+            Some(above.len() - distance)
         };
         let mut owners = Vec::new();
         for name in self.agent_names()? {

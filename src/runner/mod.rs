@@ -250,15 +250,20 @@ const DRAINED: &str = "drained";
 /// How `STATUS=` begins that tells why the process has ended.
 pub const FAILED: &str = "failed: ";
 
-/// Opens the store, however long it takes. To start again would change nothing about one that another process holds
-/// locked, nor about a disk without room for what SQLite needs beside it, and after a few times nobody would start us any
-/// more.
+/// Opens the store to write to it, however long it takes. To start again would change nothing about one that another
+/// process holds locked, nor about a disk without room for what SQLite needs beside it, and after a few times nobody
+/// would start us any more.
 async fn open_store(path: &Path) -> Result<Store> {
     // Opening one that is locked takes `PATIENCE` by itself.
     const PAUSE: Duration = Duration::from_secs(2);
     let mut told = false;
     loop {
-        let (error, status) = match Store::open(path) {
+        let opened = async {
+            let store = Store::open(path)?;
+            store.check_writable().await?;
+            anyhow::Ok(store)
+        };
+        let (error, status) = match opened.await {
             Err(error) if store::is_locked(&error) => {
                 (error, format!("waiting for `{}`, which another process holds locked", path.display()))
             }

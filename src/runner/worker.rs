@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::hold::{self, Hold};
 use super::{Scope, Shared, room};
@@ -30,11 +30,20 @@ const SWEEP: Duration = Duration::from_secs(5);
 
 /// Works until [`stop_taking`] was called and all that runs has ended.
 pub async fn work(shared: Arc<Shared>) {
-    let mut running = JoinSet::new();
+    let (mut running, mut traces) = (JoinSet::new(), JoinSet::new());
+    let mut hand_over = |ended: Result<Option<String>, JoinError>| {
+        // Nobody waits for that but the end of the process.
+        while traces.try_join_next().is_some() {}
+        if let Ok(Some(id)) = ended {
+            traces.spawn(hand_over_trace(shared.clone(), id));
+        }
+    };
     let mut stopping = shared.wish.subscribe();
     let mut swept = Instant::now();
     loop {
-        while running.try_join_next().is_some() {}
+        while let Some(ended) = running.try_join_next() {
+            hand_over(ended);
+        }
         if *stopping.borrow_and_update() != Wish::GoOn || shared.is_stopping() {
             break;
         }
@@ -88,11 +97,14 @@ pub async fn work(shared: Arc<Shared>) {
         tokio::select! {
             () = shared.work.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
-            Some(_) = running.join_next(), if !running.is_empty() => {}
+            Some(ended) = running.join_next(), if !running.is_empty() => hand_over(ended),
             _ = stopping.changed() => {}
         }
     }
-    while running.join_next().await.is_some() {}
+    while let Some(ended) = running.join_next().await {
+        hand_over(ended);
+    }
+    traces.join_all().await;
 }
 
 async fn sweep(shared: &Shared) {
@@ -109,8 +121,10 @@ pub fn stop_taking(shared: &Shared) {
     shared.work.notify_one();
 }
 
-async fn one(shared: Arc<Shared>, job: Job) {
+/// Works on a job; hands its id back where it has ended.
+async fn one(shared: Arc<Shared>, job: Job) -> Option<String> {
     let id = job.id.clone();
+    let mut has_ended = false;
     tracing::info!(CICD_JOB = %id, "job {id} begins: {}", job.request.subject());
     let workspace = shared.host.paths.workspace(shared.scope.agent());
     let review = review_job(&shared, &job).await;
@@ -145,8 +159,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
                     }
                     // Not before: who begins the job again finds there what was paid for.
                     review::remove(&workspace, &id).await;
-                    // Nobody waits for that.
-                    tokio::spawn(hand_over_trace(shared.clone(), id));
+                    has_ended = true;
                 }
                 Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
             }
@@ -165,7 +178,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
                 Ok(false) => {
                     tracing::error!(CICD_JOB = %id, CICD_OUTCOME = "failed", "job {id} is given up: {reason}");
                     shared.owed.notify_one();
-                    tokio::spawn(hand_over_trace(shared.clone(), id));
+                    has_ended = true;
                 }
                 // The next process finds it running, and nobody who runs it.
                 Err(error) => tracing::error!(CICD_JOB = %id, "{error:#}"),
@@ -177,6 +190,7 @@ async fn one(shared: Arc<Shared>, job: Job) {
     shared.changed.notify_one();
     shared.news.notify_waiters();
     shared.work.notify_one();
+    has_ended.then_some(id)
 }
 
 /// A shutdown stops cage, bus and runner at once, in any order: within this time the runner learns of it, too.

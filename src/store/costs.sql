@@ -13,10 +13,11 @@ INSERT INTO costs
 SELECT coalesce(agent, ''), engine, count(*), sum(spent), sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0))
 FROM spend WHERE spent IS NOT NULL GROUP BY 1, 2;
 
--- Whoever ends a reservation, counts it, in the same transaction.
+-- Whoever ends a reservation, counts it, in the same transaction. A price that comes after the call counted with all that
+-- was held for it takes nothing back: a counter that goes down is read as one that began anew.
 CREATE TRIGGER costs_counted AFTER UPDATE ON spend WHEN new.spent IS NOT NULL BEGIN
     INSERT INTO costs VALUES (
-        coalesce(new.agent, ''), new.engine, old.spent IS NULL, new.spent - coalesce(old.spent, 0),
+        coalesce(new.agent, ''), new.engine, old.spent IS NULL, max(new.spent - coalesce(old.spent, 0), 0),
         coalesce(new.input_tokens, 0) - coalesce(old.input_tokens, 0),
         coalesce(new.output_tokens, 0) - coalesce(old.output_tokens, 0)
     )

@@ -19,7 +19,7 @@ pub mod version;
 mod watch;
 
 use std::path::Path;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -62,6 +62,7 @@ type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Clone)]
 pub struct Store {
     work: mpsc::Sender<Work>,
+    asks: Arc<Mutex<queue::Asks>>,
 }
 
 /// A review of a pull request that has ended, and what it was made of.
@@ -135,7 +136,13 @@ impl Store {
                 work(&mut connection);
             }
         })?;
-        Ok(Store { work })
+        Ok(Store { work, asks: Arc::default() })
+    }
+
+    /// Whether it can be written to. Waits for another process that writes as long as any change would; to have opened
+    /// one of this schema says nothing about that.
+    pub async fn check_writable(&self) -> Result<()> {
+        self.run(|connection| Ok(begin(connection)?.rollback()?)).await
     }
 
     async fn run<T: Send + 'static>(
@@ -150,8 +157,12 @@ impl Store {
             // Who asked may have gone away.
             let _ = done.send(done_with);
         };
-        self.work.send(Box::new(work)).map_err(|_| anyhow!("the store has ended"))?;
+        self.begin(work)?;
         answer.await.map_err(|_| anyhow!("the store has ended"))?
+    }
+
+    fn begin(&self, work: impl FnOnce(&mut Connection) + Send + 'static) -> Result<()> {
+        self.work.send(Box::new(work)).map_err(|_| anyhow!("the store has ended"))
     }
 
     pub async fn job(&self, id: &str) -> Result<Option<Job>> {

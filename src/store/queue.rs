@@ -1,12 +1,15 @@
 //! The way of a job through the store: accepted, claimed, perhaps back in the queue, ended. Every method is one
 //! transaction, as the runner, the agents and the command line work on one file.
 
+use std::path::Path;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tokio::sync::oneshot;
 
-use super::{COLUMNS, OPEN, Pause, Store, append, begin, job_of_row, next_id, now_ms, pause, totals};
+use super::{COLUMNS, OPEN, Pause, Store, append, begin, care, job_of_row, next_id, now_ms, pause, totals};
 use crate::agent::AgentName;
 use crate::api::{Happening, Job, JobState, ReviewRequest, Trigger};
 use crate::quantity::{count, duration};
@@ -52,6 +55,9 @@ pub struct Ask {
     pub not_before_ms: Option<i64>,
 }
 
+/// What waits to be accepted, and who waits for that.
+pub(super) type Asks = Vec<(Ask, oneshot::Sender<Result<Accepted>>)>;
+
 /// What [`Store::next`] found.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
@@ -93,16 +99,22 @@ impl Store {
     ///
     /// Asking twice is harmless: what has not ended yet and is the same is handed back instead. Of a running job that is
     /// said only where both name the head; otherwise the head may be another one since it began.
+    ///
+    /// What others ask for while one transaction is on its way to the disk goes into the next one together: a hundred
+    /// jobs that come at once wait for a few syncs and not for a hundred.
     pub async fn accept(&self, ask: Ask) -> Result<Accepted> {
-        self.run(move |connection| {
-            let transaction = begin(connection)?;
-            let mut accepted = accept(&transaction, ask, true)?;
-            pause::explain(&transaction, [&mut accepted.job])?;
-            transaction.commit()?;
-            Ok(accepted)
-        })
-        .await
-        .context("could not write the job down")
+        let asks = self.asks.clone();
+        let (done, answer) = oneshot::channel();
+        asks.lock().unwrap_or_else(PoisonError::into_inner).push((ask, done));
+        self.begin(move |connection| {
+            let waiting = std::mem::take(&mut *asks.lock().unwrap_or_else(PoisonError::into_inner));
+            let (asks, who): (Vec<Ask>, Vec<_>) = waiting.into_iter().unzip();
+            for (accepted, who) in accept_all(connection, &asks).into_iter().zip(who) {
+                // Who asked may have gone away.
+                let _ = who.send(accepted);
+            }
+        })?;
+        answer.await.context("the store has ended").flatten().context("could not write the job down")
     }
 
     /// Takes the oldest job in the queue of `agent` (or of the runner) whose time has come, unless that is paused.
@@ -401,6 +413,33 @@ impl Store {
     }
 }
 
+/// One transaction for all; where that fails each has its own, so that nobody gets another's error.
+fn accept_all(connection: &mut Connection, asks: &[Ask]) -> Vec<Result<Accepted>> {
+    let mut together = |asks: &[Ask]| -> Result<Vec<Accepted>> {
+        let transaction = begin(connection)?;
+        let mut all = Vec::new();
+        for ask in asks {
+            let mut accepted = accept(&transaction, ask.clone(), true)?;
+            pause::explain(&transaction, [&mut accepted.job])?;
+            all.push(accepted);
+        }
+        transaction.commit()?;
+        Ok(all)
+    };
+    if asks.len() > 1
+        && let Ok(all) = together(asks)
+    {
+        return all.into_iter().map(Ok).collect();
+    }
+    let alone: Vec<_> = asks.chunks(1).map(|ask| together(ask)).collect();
+    let path = Path::new(connection.path().unwrap_or_default());
+    let named = |all: Result<Vec<Accepted>>| match all {
+        Ok(mut all) => all.pop().context("nothing was accepted"),
+        Err(error) => Err(care::named(error, path)),
+    };
+    alone.into_iter().map(named).collect()
+}
+
 /// [`Store::accept`] as part of a transaction. `or_running`: a job that runs for this head already will do, too.
 pub(super) fn accept(transaction: &Transaction<'_>, ask: Ask, or_running: bool) -> Result<Accepted> {
     let Ask { agent, request, pull, not_before_ms } = ask;
@@ -644,6 +683,34 @@ mod tests {
     fn of_pull(head: Option<&str>) -> Ask {
         let request = ReviewRequest { pr: Some(42), head: head.map(str::to_owned), ..Default::default() };
         Ask { request, pull: Some("Acme/Shop#42".into()), ..Ask::default() }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_at_once_is_accepted_together_and_each_alone_where_one_cannot_be() {
+        let (_dir, store) = store();
+        let no = "CREATE TRIGGER no BEFORE INSERT ON jobs WHEN json_extract(new.request, '$.pr') = 13
+                  BEGIN SELECT RAISE(ABORT, 'unlucky'); END";
+        store.run(move |connection| Ok(connection.execute_batch(no)?)).await.unwrap();
+        // They gather behind what takes its time.
+        let (_, asked) = tokio::join!(
+            store.run(|_| {
+                std::thread::sleep(Duration::from_millis(100));
+                Ok(())
+            }),
+            futures_util::future::join_all((1..=40).map(|number| {
+                let request = ReviewRequest { pr: Some(number), ..Default::default() };
+                store.accept(Ask { request, ..Ask::default() })
+            }))
+        );
+        let (accepted, refused): (Vec<_>, Vec<_>) = asked.into_iter().partition(Result::is_ok);
+        assert_eq!((accepted.len(), refused.len()), (39, 1));
+        let why = format!("{:#}", refused.into_iter().next().unwrap().unwrap_err());
+        assert!(why.starts_with("could not write the job down: unlucky"), "{why}");
+        for accepted in accepted {
+            let job = accepted.unwrap().job;
+            assert_eq!(store.job(&job.id).await.unwrap(), Some(job));
+        }
+        assert_eq!(store.queue(None).await.unwrap().queued, 39);
     }
 
     #[tokio::test]

@@ -357,12 +357,14 @@ mod tests {
         drop(store);
         let store = Store::open(&dir.path().join("store.db")).unwrap();
         assert_eq!(total(&store).await, (4, Usd::cents(400)));
-        // A price that comes late counts in place of what was held.
+        let stands = async || sums(&store.balances(call("", 1, 0).payer, caps.clone()).await.unwrap());
+        // A price that comes late counts for the caps in place of what was held; a counter never goes down.
         store
             .settle(id - 1, Price { cost: Some(Usd::cents(5)), input_tokens: Some(3), ..Price::default() })
             .await
             .unwrap();
-        assert_eq!(total(&store).await, (4, Usd::cents(180)));
+        assert_eq!(stands().await, [(Scope::Day, 180, 0)]);
+        assert_eq!(total(&store).await, (4, Usd::cents(400)));
     }
 
     #[tokio::test]
