@@ -19,7 +19,7 @@ use crate::unit::plan::{Authorship, Plan};
 use crate::unit::{self, dir};
 
 /// How long a command waits for another to end. Stopping a unit takes as long as the reviews in it, at most.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// One of us at a time, from the first look at what is there to the last change: two commands that change units at once
 /// would each undo half of the other's work. What a command left behind that was killed is swept away.
@@ -40,7 +40,7 @@ pub fn lock(host: &Host) -> Result<std::fs::File> {
     Ok(file)
 }
 
-fn lock_within(dir: &Path, longest: Duration, say: impl Fn(&str)) -> Result<std::fs::File> {
+pub fn lock_within(dir: &Path, longest: Duration, say: impl Fn(&str)) -> Result<std::fs::File> {
     let file = std::fs::File::open(dir).with_context(|| format!("could not open `{}`", dir.display()))?;
     let began = Instant::now();
     let mut told = false;
@@ -96,7 +96,12 @@ pub fn check_places(host: &Host) -> Result<()> {
 /// What the unit files need.
 pub fn plan(host: &Host, config: &Config, agents: &[Agent], force: bool) -> Result<Plan> {
     let places = host.places()?;
-    Ok(Plan::new(unit::files(config, agents, &places)?, &dir::present(&places)?, force))
+    let mut wanted = unit::files(config, agents, &places)?;
+    if places.is_host_wide {
+        // The host has them already; whoever wants something else has a unit of their own, which goes before it.
+        wanted.retain(|file| !dir::is_of_host(file));
+    }
+    Ok(Plan::new(wanted, &dir::present(&places)?, force))
 }
 
 /// Whether a command asks before it changes something, and what a bare Enter means.

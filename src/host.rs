@@ -14,11 +14,13 @@ use crate::config::{self, Agent, Config, Source};
 use crate::engine::pin::Pins;
 use crate::error::Fail;
 use crate::files;
+use crate::host_wide;
+use crate::install;
 use crate::secret::{self, Vault};
 use crate::skill::{self, Catalog, HostFile, Problem};
 use crate::systemd::Manager;
 use crate::ui::Ui;
-use crate::unit::Places;
+use crate::unit::{self, Places};
 
 /// Where everything is (design 4; XDG Base Directory Specification).
 #[derive(Debug, Clone)]
@@ -72,7 +74,7 @@ impl Paths {
 
     /// What `init` made and set, so that `uninstall` takes back just that.
     pub fn manifest(&self) -> PathBuf {
-        self.state_dir.join("install.json")
+        self.state_dir.join(install::FILE)
     }
 
     /// An upgrade that has begun.
@@ -118,6 +120,16 @@ impl Paths {
         self.runtime_dir.join("cicd-toolkit/agents").join(format!("{name}.sock"))
     }
 
+    /// What is the user's own and not below a directory that `ProtectHome=` is about (systemd.exec(5)), the outermost only.
+    pub fn beside_home(&self) -> Vec<PathBuf> {
+        let own = [&self.home, &self.config_dir, &self.state_dir, &self.cache_dir].map(PathBuf::as_path);
+        let all: Vec<&Path> = own.into_iter().chain([Path::new(host_wide::VAR)]).filter(|dir| dir.is_dir()).collect();
+        let is_hidden = |dir: &Path| ["/home", "/root", "/run/user"].iter().any(|home| dir.starts_with(home));
+        let is_within = |dir: &Path| all.iter().any(|other| *other != dir && dir.starts_with(other));
+        let outermost = all.iter().filter(|dir| !is_hidden(dir) && !is_within(dir) && dir.parent().is_some());
+        outermost.map(|dir| dir.to_path_buf()).collect()
+    }
+
     /// The link by which the runner has the name of the deployment guide.
     pub fn runner_link(&self) -> PathBuf {
         self.home.join(".local/bin/cicd-runner")
@@ -130,6 +142,8 @@ pub struct Host {
     pub paths: Paths,
     pub uid: u32,
     pub user: String,
+    /// The home directory that the user database has, which is what the user's manager takes it from.
+    known_home: Option<PathBuf>,
     /// This program's executable, symlinks resolved.
     pub program: PathBuf,
     environment: HashMap<String, String>,
@@ -197,11 +211,16 @@ impl Host {
         let base = directories::BaseDirs::new()
             .context(Fail::new("this user has no home directory").hint("set HOME to a directory that you own"))?;
         let name = |dir: &Path| dir.join("cicd-toolkit");
+        let state_dir = name(base.state_dir().context("no state directory")?);
+        // What was there before stays where it is, and so does what the user has put elsewhere.
+        let is_usual = state_dir == base.home_dir().join(".local/state/cicd-toolkit");
+        let given = host_wide::state_dir(uid)
+            .filter(|given| is_usual && (!state_dir.exists() || given.join(install::FILE).exists()));
         let paths = Paths {
             home: base.home_dir().to_owned(),
             config_dir: name(base.config_dir()),
             config_home: base.config_dir().to_owned(),
-            state_dir: name(base.state_dir().context("no state directory")?),
+            state_dir: given.unwrap_or(state_dir),
             cache_dir: name(base.cache_dir()),
             // Absent in `su`, cron and the like; logind's place is the same for everybody.
             runtime_dir: base.runtime_dir().map_or_else(|| PathBuf::from(format!("/run/user/{uid}")), Path::to_owned),
@@ -210,6 +229,7 @@ impl Host {
             ui,
             paths,
             uid,
+            known_home: user.as_ref().map(|user| user.dir.clone()),
             user: user.map_or_else(|| uid.to_string(), |user| user.name),
             program: std::env::current_exe().context("could not find this program's own file")?,
             secrets: Arc::new(secret::Memory::new(|name| environment.get(name).map(String::as_str))),
@@ -294,7 +314,18 @@ impl Host {
         if config::is_yaml(&own) {
             return vec![own];
         }
-        vec!["/opt/cicd-toolkit/configs/config.toml".into(), "/etc/cicd-toolkit/config.toml".into(), own]
+        let mut files = host_wide::config_files().to_vec();
+        files.push(own);
+        files
+    }
+
+    /// What the administrator has set for all users of this host.
+    pub fn config_of_host(&self) -> Result<Config> {
+        let mut layers = Vec::new();
+        for path in host_wide::config_files() {
+            layers.extend(read_config(&path)?.map(|text| (path, text)));
+        }
+        config::parse_config(&layers.iter().map(|(path, text)| Source { path, text }).collect::<Vec<_>>())
     }
 
     /// The files that there are, with their texts.
@@ -411,7 +442,7 @@ impl Host {
     /// only for who wants its skill.
     pub fn skills(&self) -> Result<Catalog> {
         let mut all = Vec::new();
-        for dir in [Path::new("/opt/cicd-toolkit/skills"), &self.paths.skills_dir()] {
+        for dir in [host_wide::skills_dir().as_path(), &self.paths.skills_dir()] {
             all.extend(skill_files(dir)?);
         }
         Ok(Catalog::new(all))
@@ -424,13 +455,7 @@ impl Host {
                 bail!("the path of {what} has characters in it that no unit file can hold: {}", path.display());
             }
         }
-        let mut environment = vec![(
-            "PATH".to_owned(),
-            format!(
-                "{}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                self.paths.home.display()
-            ),
-        )];
+        let mut environment = vec![("PATH".to_owned(), unit::search_path(&self.paths.home))];
         for (name, default) in
             [("XDG_CONFIG_HOME", ".config"), ("XDG_STATE_HOME", ".local/state"), ("XDG_CACHE_HOME", ".cache")]
         {
@@ -445,7 +470,13 @@ impl Host {
             program: self.program.clone(),
             unit_dir: self.paths.unit_dir(),
             environment_file: self.paths.environment_file(),
-            state_dir: self.paths.state_dir.clone(),
+            home: self.known_home.clone(),
+            is_host_wide: host_wide::is_set_up(),
+            // The units of a host name the usual directory and the one that it gives, whichever a user has.
+            state_dir: match host_wide::state_dir(self.uid).as_ref() == Some(&self.paths.state_dir) {
+                true => self.paths.home.join(".local/state/cicd-toolkit"),
+                false => self.paths.state_dir.clone(),
+            },
             cache_dir: self.paths.cache_dir.clone(),
             environment,
         })

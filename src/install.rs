@@ -10,6 +10,9 @@ use crate::error::Fail;
 use crate::files;
 use crate::host::Paths;
 
+/// The name of the file that it is kept in.
+pub const FILE: &str = "install.json";
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Manifest {
@@ -27,6 +30,9 @@ pub struct Manifest {
     pub reload: bool,
     /// Running units that go on with what their files said before.
     pub restart: Vec<String>,
+    /// Of a host that is set up for all its users: those that were set up with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
 }
 
 impl Manifest {

@@ -39,6 +39,7 @@ pub mod forge;
 pub mod git;
 pub mod globs;
 pub mod host;
+pub mod host_wide;
 pub mod install;
 pub mod journal;
 pub mod metrics;

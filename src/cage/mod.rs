@@ -81,6 +81,8 @@ pub struct Order<'a> {
     pub unsandboxed: bool,
     /// The executable of this program.
     pub program: &'a Path,
+    /// The user's own directories outside of `/home`, which nothing else hides.
+    pub hidden: &'a [PathBuf],
 }
 
 /// The key of an engine, on its way into the cage.

@@ -162,6 +162,9 @@ fn limits(order: &Order<'_>, grace: Duration) -> Vec<Property> {
 
 fn sandbox(order: &Order<'_>, around: &Around) -> Vec<Property> {
     let needs_network = !matches!(order.input.spec, EngineSpec::Rules);
+    let shared_memory = ("/dev/shm".to_owned(), "mode=1777".to_owned());
+    // ProtectHome= is about /home, /root and /run/user only.
+    let hidden = order.hidden.iter().map(|dir| (text(dir), "mode=0755,ro".to_owned()));
     let families = ["AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"].map(str::to_owned).to_vec();
     let mut properties: Vec<Property> = vec![
         ("PrivateUsers", true.into()),
@@ -171,7 +174,7 @@ fn sandbox(order: &Order<'_>, around: &Around) -> Vec<Property> {
         ("PrivateDevices", true.into()),
         ("PrivateIPC", true.into()),
         // PrivateDevices= leaves that of the host there, and PrivateIPC= is about other shared memory.
-        ("TemporaryFileSystem", vec![("/dev/shm".to_owned(), "mode=1777".to_owned())].into()),
+        ("TemporaryFileSystem", std::iter::once(shared_memory).chain(hidden).collect::<Vec<_>>().into()),
         ("ProtectControlGroups", true.into()),
         ("ProtectKernelTunables", true.into()),
         ("ProtectHostname", true.into()),
@@ -280,10 +283,15 @@ mod tests {
             api_key_in_environment: false,
             unsandboxed: false,
             program: Path::new("/p"),
+            hidden: &["/srv/ada".into()],
         };
         let new = properties_of(&order, 257, true);
         assert!(new.contains("PrivatePIDs=") && !new.contains(UNSHARE), "{new}");
         assert!(new.contains(r#"["/p", "run", "job", "--dir", "/d", "--first"]"#), "{new}");
+        assert!(
+            new.contains(r#"TemporaryFileSystem=[("/dev/shm", "mode=1777"), ("/srv/ada", "mode=0755,ro")]"#),
+            "{new}"
+        );
         let old = properties_of(&order, 252, true);
         assert!(!old.contains("PrivatePIDs="), "{old}");
         assert!(

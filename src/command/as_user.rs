@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::cli::Command;
 use crate::error::{Exit, Fail};
 use crate::files;
-use crate::systemd::{self, Linger};
+use crate::systemd::{self, Linger, Manager};
 
 /// Tells the process that acts as the user that lingering was turned on for it.
 pub const LINGER_SET: &str = "CICDCTL_LINGER_WAS_SET";
@@ -53,12 +53,14 @@ pub async fn switch(name: &str, command: &Command) -> Result<Option<Exit>> {
         files::write(&note, b"", 0o644)?;
         linger_set = true;
         systemd::set_linger(user.uid.as_raw(), name, true).await?;
-        let began = Instant::now();
-        while !runtime.join("systemd/private").exists() {
+        let (began, unit) = (Instant::now(), format!("user@{}.service", user.uid));
+        // One that is about to end, as the user has just logged out, still has its socket.
+        let system = Manager::of_system().await?;
+        while !(runtime.join("systemd/private").exists() && system.state(&unit).await?.active == "active") {
             if began.elapsed() > Duration::from_secs(30) {
                 bail!(
                     Fail::new(format!("the manager of `{name}` did not start within 30 s"))
-                        .hint(format!("`systemctl status user@{}.service` says why", user.uid))
+                        .hint(format!("`systemctl status {unit}` says why"))
                 );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -8,11 +8,13 @@ use anyhow::{Context, Result};
 use crate::agent::AgentName;
 use crate::api::client::Client;
 use crate::cli::Changing;
+use crate::command::system::set_up;
 use crate::config::{self, Agent, EngineName, Level};
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::Host;
+use crate::host_wide;
 use crate::install::Manifest;
 use crate::systemd::{self, Linger, Manager, Verb};
 use crate::timer;
@@ -22,10 +24,15 @@ use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 ///
 /// Writes the configuration and the units, keeps them running after logout (lingering), starts the runner's socket
 /// and proves that it answers. `cicdctl uninstall` takes all of it back.
+///
+/// With `--system`, root sets the host up for all its users: units in `/etc/systemd/user`, what users may not change in
+/// `/etc/cicd-toolkit/config.toml`, skills for everybody in `/opt/cicd-toolkit/skills`, and a directory for each of the
+/// `--users` in `/var/lib/cicd-toolkit/users`. A second run brings all of it up to date.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cicdctl init                    asks before it changes anything
-  cicdctl init --yes --engine claude")]
+  cicdctl init --yes --engine claude
+  sudo cicdctl init --system --users alice,bob")]
 pub struct Args {
     /// The engine that reviews: rules (built in), claude or command
     #[arg(long, value_enum)]
@@ -34,13 +41,25 @@ pub struct Args {
     #[arg(long, value_enum)]
     hardening: Option<Level>,
     /// Leave lingering as it is
-    #[arg(long)]
+    #[arg(long, conflicts_with = "system")]
     no_linger: bool,
+    /// Set the host up for all its users, as root: units in /etc/systemd/user, policy in /etc/cicd-toolkit
+    #[arg(long)]
+    system: bool,
+    /// Set these users up along with it
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "system")]
+    users: Vec<String>,
+    /// Leave it to user managers what they delegate
+    #[arg(long, requires = "system")]
+    no_delegate: bool,
     #[command(flatten)]
     pub changing: Changing,
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    if args.system {
+        return set_up_host(&args, host).await;
+    }
     refuse_root(host)?;
     if let Some(note) = crate::command::upgrade::Note::load(host)? {
         host.ui.warn(&format!("{}; `cicdctl upgrade` goes on", note.in_words()));
@@ -85,6 +104,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     }
 
     manifest.begin(&host.paths)?;
+    manifest.reload |= todo.reload;
     for dir in [&host.paths.config_dir, &host.paths.cache_dir, &host.paths.state_dir] {
         manifest.note_directory(dir);
     }
@@ -147,6 +167,18 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+async fn set_up_host(args: &Args, host: &Host) -> Result<Exit> {
+    let mut also = Vec::new();
+    if let Some(engine) = args.engine {
+        also.extend(["--engine".to_owned(), engine.as_str().to_owned()]);
+    }
+    if let Some(level) = args.hardening {
+        also.extend(["--hardening".to_owned(), level.as_str().to_owned()]);
+    }
+    let wish = set_up::Wish { users: &args.users, delegate: !args.no_delegate, also, changing: args.changing };
+    set_up::run(wish, host).await
+}
+
 /// What is to be done besides unit files.
 struct Todo {
     config: bool,
@@ -155,6 +187,8 @@ struct Todo {
     enable: bool,
     start: bool,
     timer: bool,
+    /// The manager may not have read yet what the host has for it.
+    reload: bool,
     /// Agents that have a file and are not enabled.
     agents: Vec<AgentName>,
 }
@@ -168,11 +202,15 @@ impl Todo {
                 agents.push(name.clone());
             }
         }
+        let enable = !(manager.is_enabled(RUNNER_SOCKET).await && manager.is_enabled(RUNNER_SERVICE).await);
+        let units = [RUNNER_SERVICE, RUNNER_SOCKET].map(str::to_owned);
+        let is_stale = manager.states(&units).await.is_ok_and(|states| states.iter().any(|state| state.is_stale));
         Todo {
+            reload: host_wide::is_set_up() && (enable || is_stale),
             config,
             link: host.paths.runner_link().symlink_metadata().is_err(),
             linger: !args.no_linger && systemd::linger(&host.user) == Linger::Off,
-            enable: !(manager.is_enabled(RUNNER_SOCKET).await && manager.is_enabled(RUNNER_SERVICE).await),
+            enable,
             start: !listening,
             timer: false,
             agents,
@@ -187,6 +225,7 @@ impl Todo {
             (self.enable, format!("enable {RUNNER_SERVICE} and {RUNNER_SOCKET}")),
             (self.start, format!("start  {RUNNER_SOCKET}")),
             (self.timer, timer::TO_START.to_owned()),
+            (self.reload && !self.enable, "let the user manager read the host's units anew".to_owned()),
         ];
         let agents =
             self.agents.iter().map(|name| format!("enable and start {} and {}", name.socket(), name.service()));
@@ -282,8 +321,9 @@ fn report(host: &Host, plan: &crate::unit::plan::Plan, new_config: bool) {
     if new_config {
         ui.say(&format!("  configuration  {}", host.paths.config_file().display()));
     }
+    let units = if host_wide::is_set_up() { format!("{} and ", host_wide::UNIT_DIR) } else { String::new() };
     ui.say(&format!(
-        "  units          {} ({} changed)",
+        "  units          {units}{} ({} changed)",
         host.paths.unit_dir().display(),
         crate::quantity::count(plan.changed(), "file")
     ));

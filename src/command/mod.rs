@@ -23,6 +23,7 @@ pub mod run;
 pub mod secret;
 pub mod skill;
 pub mod status;
+pub mod system;
 pub mod top;
 pub mod uninstall;
 pub mod upgrade;

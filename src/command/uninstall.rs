@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::cli::Changing;
 use crate::command::as_user::LINGER_SET;
+use crate::command::system::take_back;
 use crate::converge;
 use crate::error::Exit;
 use crate::files;
@@ -25,16 +26,23 @@ use crate::unit::{PATTERNS, Places, dir};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cicdctl uninstall --dry-run
-  cicdctl uninstall --purge --yes")]
+  cicdctl uninstall --purge --yes
+  sudo cicdctl uninstall --system --dry-run")]
 pub struct Args {
     /// Remove configuration, secrets, reviews and caches, too
     #[arg(long)]
     purge: bool,
+    /// Take back what `cicdctl init --system` has done, and the runners of those who were set up with it; as root
+    #[arg(long)]
+    system: bool,
     #[command(flatten)]
     pub changing: Changing,
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    if args.system {
+        return take_back::run(args.purge, args.changing, host).await;
+    }
     let paths = &host.paths;
     let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
     let mut noted = Manifest::load_begun(paths)?;

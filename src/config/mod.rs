@@ -7,6 +7,7 @@
 
 mod disk;
 pub mod edit;
+mod lock;
 pub mod origin;
 mod parse;
 mod policy;
@@ -36,6 +37,9 @@ pub use value::{ApiUrl, CollectorUrl, Percent, Size, Span};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Settings, or tables of them, that no weaker layer changes: for the administrator's files in `/etc/cicd-toolkit` and
+    /// `/opt/cicd-toolkit` only.
+    pub locked: Vec<String>,
     /// Where `cicdctl secret set` keeps values.
     pub secrets: SecretsIn,
     pub runner: RunnerConfig,

@@ -54,7 +54,7 @@ fn setting(key: String, value: Option<toml::Value>, layers: &[Parsed<'_>]) -> Se
     }
 }
 
-fn get<'a>(table: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
+pub(super) fn get<'a>(table: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
     let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
     match rest {
         None => table.get(first),

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 use toml_edit::Item;
 
+use super::lock::{self, LOCKED};
 use super::policy::{REPOSITORY_FILE, RepositoryFile};
 use super::{Agent, AgentBudget, AgentFile, Config, Limits, Span};
 use crate::agent::AgentName;
@@ -35,13 +36,25 @@ pub struct Source<'a> {
 pub fn parse_config(layers: &[Source<'_>]) -> Result<Config> {
     // The defaults are the lowest layer: a table that sets one key leaves the others as they are.
     let mut merged = toml::Table::try_from(Config::default())?;
+    let mut locked: Vec<String> = Vec::new();
     for layer in layers {
         // Each alone first: only so does an error have its line.
         let config: Config = from_toml(*layer)?;
         check(&config).map_err(|(key, problem)| at_key(*layer, key, &problem))?;
-        overlay(&mut merged, from_toml(*layer)?);
+        if !config.locked.is_empty() && !lock::may_lock(layer.path) {
+            bail!(at_key(*layer, LOCKED, "only the files of the administrator lock settings"));
+        }
+        if let Some(problem) = lock::problem(&config.locked) {
+            bail!(at_key(*layer, LOCKED, &problem));
+        }
+        let over: toml::Table = from_toml(*layer)?;
+        if let Some(key) = lock::violated(&locked, &over, &merged) {
+            bail!(at_key(*layer, &key, lock::PROBLEM));
+        }
+        overlay(&mut merged, over);
+        locked.extend(config.locked);
     }
-    Ok(merged.try_into()?)
+    Ok(Config { locked, ..merged.try_into()? })
 }
 
 /// An agent's file laid over the user's configuration.
@@ -95,6 +108,11 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     budget.remove("day");
     budget.remove("month");
     over.insert("budget".into(), budget.into());
+    let mut as_user = over.clone();
+    as_user.insert("agents".into(), toml::Table::from_iter([("limits".to_owned(), file.limits.clone().into())]).into());
+    if let Some(key) = lock::violated(&user.locked, &as_user, &merged) {
+        bail!(at_key(source, key.strip_prefix("agents.").unwrap_or(&key), lock::PROBLEM));
+    }
     overlay(&mut merged, over);
     let mut limits = toml::Table::try_from(&user.agents.limits)?;
     overlay(&mut limits, file.limits);
@@ -121,6 +139,9 @@ pub fn parse_repository(text: &str, host: &Config) -> Result<Config> {
     }
     let forks = sets("forks").then_some(trigger.forks);
     let mut merged = toml::Table::try_from(host)?;
+    if let Some(key) = lock::violated(&host.locked, &over, &merged) {
+        bail!(at_key(source, &key, lock::PROBLEM));
+    }
     overlay(&mut merged, over);
     let Config { review, mut trigger, paths, .. } = merged.try_into()?;
     trigger.forks = forks.unwrap_or(host.trigger.forks).min(host.trigger.forks);

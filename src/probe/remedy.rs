@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::unit::host::DELEGATE;
+
 /// What this host says of user namespaces; absent settings are those of another kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Namespaces {
@@ -50,17 +52,35 @@ pub fn missing<'a>(controllers: &[impl AsRef<str>], needed: &[&'a str]) -> Vec<&
     needed.iter().copied().filter(|name| !controllers.iter().any(|known| known.as_ref() == *name)).collect()
 }
 
-/// Whether the host has the unified hierarchy (cgroup v2) and nothing else.
-pub fn is_unified() -> bool {
-    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+/// What a host is like, as far as that decides who gets controllers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Around {
+    /// It has the unified hierarchy (cgroup v2) and nothing else.
+    pub unified: bool,
+    /// `cicdctl init --system` has told user managers to pass all of them on.
+    pub delegated: bool,
+}
+
+impl Around {
+    pub fn look() -> Around {
+        Around {
+            unified: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+            delegated: Path::new(DELEGATE).exists(),
+        }
+    }
 }
 
 /// What lets the user manager have these controllers.
-pub fn controllers(missing: &[&str], unified: bool, uid: u32) -> String {
+pub fn controllers(missing: &[&str], around: Around, uid: u32) -> String {
     if missing.is_empty() {
         // It has them and has not passed them on.
         "`systemctl --user daemon-reexec`, then `cicdctl doctor`".into()
-    } else if unified {
+    } else if around.delegated {
+        format!(
+            "log out everywhere and in again, or as root: `systemctl restart user@{uid}.service`; where that changes \
+             nothing, what the host runs in (a container?) does not pass them on"
+        )
+    } else if around.unified {
         format!(
             "as root: `mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu memory pids\\n' > \
              /etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload && systemctl restart user@{uid}.service`"
@@ -88,8 +108,10 @@ mod tests {
         assert!(Namespaces::default().remedy().starts_with("the kernel allows"));
 
         assert_eq!(missing(&["memory", "pids"], &["cpu", "memory", "pids"]), ["cpu"]);
-        assert!(controllers(&["cpu"], true, 1001).ends_with("systemctl restart user@1001.service`"));
-        assert!(controllers(&["cpu"], false, 1001).contains("unified_cgroup_hierarchy=1"));
-        assert!(controllers(&[], true, 1001).starts_with("`systemctl --user"));
+        let (old, new) = (Around::default(), Around { unified: true, delegated: false });
+        assert!(controllers(&["cpu"], new, 1001).ends_with("systemctl restart user@1001.service`"));
+        assert!(controllers(&["cpu"], old, 1001).contains("unified_cgroup_hierarchy=1"));
+        assert!(controllers(&[], new, 1001).starts_with("`systemctl --user"));
+        assert!(controllers(&["cpu"], Around { delegated: true, ..new }, 1001).starts_with("log out"));
     }
 }

@@ -97,7 +97,8 @@ pub async fn cage(host: &Host, manager: &Manager, config: &Config) -> Result<Pro
     }
     let around = Around::of(manager).await?;
     let input = input(config, dir.path().join("engine-home"));
-    let order = order(config, dir.path(), &input, &host.program);
+    let hidden = host.paths.beside_home();
+    let order = order(config, dir.path(), &input, &host.program, &hidden);
     let (marker, memory) = (Marker::new("/tmp")?, Marker::new("/dev/shm")?);
     let listener =
         std::net::TcpListener::bind(("127.0.0.1", 0)).context("could not listen on the loopback interface")?;
@@ -289,7 +290,13 @@ fn input(config: &Config, engine_home: PathBuf) -> Input {
     Input { job: "probe".into(), spec, bundle, engine_home }
 }
 
-fn order<'a>(config: &'a Config, dir: &'a Path, input: &'a Input, program: &'a Path) -> Order<'a> {
+fn order<'a>(
+    config: &'a Config,
+    dir: &'a Path,
+    input: &'a Input,
+    program: &'a Path,
+    hidden: &'a [PathBuf],
+) -> Order<'a> {
     Order {
         job: "probe",
         dir,
@@ -299,6 +306,7 @@ fn order<'a>(config: &'a Config, dir: &'a Path, input: &'a Input, program: &'a P
         api_key_in_environment: false,
         unsandboxed: false,
         program,
+        hidden,
     }
 }
 
@@ -307,7 +315,8 @@ pub fn cage_digest(host: &Host, config: &Config, systemd: u32) -> String {
     let dir = Path::new("/job");
     let input = input(config, dir.join("engine-home"));
     let around = Around { systemd, variables: Vec::new() };
-    let order = order(config, dir, &input, &host.program);
+    let hidden = host.paths.beside_home();
+    let order = order(config, dir, &input, &host.program, &hidden);
     let properties = sandbox::with_command(&order, &["run", "probe"], true, PATIENCE, &around);
     hex::encode(&Sha256::digest(format!("{properties:?}"))[..8])
 }

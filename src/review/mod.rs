@@ -67,6 +67,8 @@ pub struct Setting<'a> {
     pub api_key_in_environment: bool,
     /// This program, and where `claude` was found.
     pub program: &'a Path,
+    /// See [`Order::hidden`].
+    pub hidden: Vec<PathBuf>,
     pub claude: Option<PathBuf>,
     /// Which programs may be engines.
     pub pins: &'a Pins,
@@ -482,6 +484,7 @@ impl Run<'_> {
             api_key_in_environment: self.setting.api_key_in_environment,
             unsandboxed: self.request.unsandboxed,
             program: self.setting.program,
+            hidden: &self.setting.hidden,
         };
         let engine_began = Instant::now();
         let (tell, mut started) = (&mut self.tell, matches!(start, Start::Adopt { told } if told > 0));

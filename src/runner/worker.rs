@@ -389,6 +389,7 @@ pub async fn in_scope(
             vault: &vault,
             api_key_in_environment: in_environment,
             program: &host.program,
+            hidden: host.paths.beside_home(),
             claude: host.find_program("claude"),
             pins: &host.paths.pins(),
             forge: forge.as_ref().map(|forge| forge as &dyn Forge),

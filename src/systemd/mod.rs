@@ -72,6 +72,12 @@ impl Manager {
         }
     }
 
+    /// That of the system, and not of a user.
+    pub async fn of_system() -> Result<Manager> {
+        let connection = zbus::connection::Builder::system().build().await;
+        Manager::new(connection.context("could not reach the system's D-Bus")?).await
+    }
+
     pub async fn new(connection: Connection) -> Result<Manager> {
         let proxy = proxy::ManagerProxy::new(&connection).await?;
         Ok(Manager { link: Arc::new(RwLock::new(Link { connection, proxy })), place: None })

@@ -72,6 +72,9 @@ pub struct UnitState {
     pub fragment: Option<PathBuf>,
     #[serde(skip)]
     pub invocation: Option<String>,
+    /// Its file has changed since it was read.
+    #[serde(skip)]
+    pub is_stale: bool,
     /// Of a service: what tells its confinement from that of another.
     #[serde(skip)]
     pub hardening: Option<String>,
@@ -111,6 +114,7 @@ impl UnitState {
         self.tasks_max = number("TasksMax").or(self.tasks_max);
         self.control_group = text("ControlGroup").or(self.control_group.take());
         self.fragment = text("FragmentPath").map(PathBuf::from).or(self.fragment.take());
+        self.is_stale |= property("NeedDaemonReload").and_then(|v| bool::try_from(v).ok()).unwrap_or(false);
         if let Some(id) = property("InvocationID").and_then(|v| Vec::<u8>::try_from(v.try_clone().ok()?).ok())
             && !id.is_empty()
         {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::Places;
 use super::plan::{Action, Authorship, Change, Plan, Present, authorship};
+use super::{Places, UnitFile, host};
 use crate::agent::AgentName;
 use crate::files;
+use crate::host_wide;
 
 /// The files that cicdctl writes, as far as they are there.
 pub fn present(places: &Places) -> Result<Vec<Present>> {
@@ -35,6 +36,13 @@ pub fn present(places: &Places) -> Result<Vec<Present>> {
     Ok(present)
 }
 
+/// Whether the host has the very same unit for all users.
+pub fn is_of_host(file: &UnitFile) -> bool {
+    let name = file.path.file_name().filter(|_| file.path.parent().is_some_and(|dir| dir.ends_with("systemd/user")));
+    let there = name.and_then(|name| files::read(&Path::new(host_wide::UNIT_DIR).join(name)).ok().flatten());
+    there.is_some_and(|there| host::body(&there) == host::body(&file.text))
+}
+
 /// Links below the unit directory by which units of ours are enabled. `systemctl disable` does not find those of a unit
 /// that has lost its file, and there may be no manager to ask.
 pub fn enablements(places: &Places) -> Result<Vec<PathBuf>> {
@@ -52,12 +60,18 @@ pub fn enablements(places: &Places) -> Result<Vec<PathBuf>> {
                 || is_agent_socket(&unit);
             // What leads elsewhere somebody else has made.
             let target = std::fs::read_link(&link).ok().map(|target| dir.join(target));
-            if ours && target.is_some_and(|target| target.starts_with(&places.unit_dir)) {
+            if ours && target.is_some_and(|target| target.starts_with(&places.unit_dir) || is_in_host_dir(&target)) {
                 links.push(link);
             }
         }
     }
     Ok(links)
+}
+
+/// By whatever name: systemd looks for what is there by way of `/etc/xdg/systemd/user`, too.
+fn is_in_host_dir(target: &Path) -> bool {
+    let real = |dir: &Path| dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    target.parent().is_some_and(|dir| real(dir) == real(Path::new(host_wide::UNIT_DIR)))
 }
 
 fn is_agent_socket(unit: &str) -> bool {

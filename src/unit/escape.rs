@@ -7,6 +7,7 @@
 //! A value in a template always stands between double quotes, unless it is a number or a fixed word.
 
 use std::fmt::{self, Write};
+use std::path::Path;
 
 use askama::filters::Escaper;
 
@@ -27,6 +28,31 @@ impl Escaper for UnitFile {
             }
         }
         Ok(())
+    }
+}
+
+/// A quoted value that may begin with the home directory; it escapes itself (`|safe` in the templates).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BelowHome {
+    specifier: &'static str,
+    rest: String,
+}
+
+impl BelowHome {
+    /// `%h` in place of `home`, which is the home directory as the user's manager knows it.
+    pub fn new(home: Option<&Path>, text: &str) -> BelowHome {
+        let below = home.and_then(|home| text.strip_prefix(home.to_str()?)).filter(|rest| rest.starts_with('/'));
+        match below {
+            Some(rest) => BelowHome { specifier: "%h", rest: rest.to_owned() },
+            None => BelowHome { specifier: "", rest: text.to_owned() },
+        }
+    }
+}
+
+impl fmt::Display for BelowHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.specifier)?;
+        UnitFile.write_escaped_str(f, &self.rest)
     }
 }
 

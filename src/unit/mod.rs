@@ -3,6 +3,7 @@
 pub mod dir;
 pub mod escape;
 pub mod harden;
+pub mod host;
 pub mod plan;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use askama::Template;
 use crate::agent::AgentName;
 use crate::config::{Agent, Config, Limits};
 use crate::secret::Value;
-use escape::CommandLine;
+use escape::{BelowHome, CommandLine};
 
 pub const RUNNER_SERVICE: &str = "cicd-runner.service";
 pub const RUNNER_SOCKET: &str = "cicd-runner.socket";
@@ -33,6 +34,10 @@ pub struct Places {
     pub unit_dir: PathBuf,
     /// `~/.config/environment.d/cicd-toolkit.conf`
     pub environment_file: PathBuf,
+    /// What `%h` is in a unit.
+    pub home: Option<PathBuf>,
+    /// An administrator has set the host up for all its users: the units have what each of them needs.
+    pub is_host_wide: bool,
     pub state_dir: PathBuf,
     pub cache_dir: PathBuf,
     /// Variables that a unit needs to find the same directories (XDG variables that are not at their default), and
@@ -54,11 +59,12 @@ pub struct UnitFile {
 pub fn files(config: &Config, agents: &[Agent], places: &Places) -> Result<Vec<UnitFile>> {
     let runner = Service::new(config, places, &config.runner.limits, &["run", "daemon"]);
     let agent = Service::new(config, places, &config.agents.limits, &["run", "agent", "--session-id", "%i"]);
+    let is_host_wide = places.is_host_wide;
     let mut files = vec![
         unit(places, RUNNER_SERVICE, RunnerService { service: runner }.render(), "cicdctl apply")?,
-        unit(places, RUNNER_SOCKET, RunnerSocket {}.render(), "cicdctl apply")?,
+        unit(places, RUNNER_SOCKET, RunnerSocket { is_host_wide }.render(), "cicdctl apply")?,
         unit(places, "cicd-agent@.service", AgentService { service: agent }.render(), "cicdctl apply")?,
-        unit(places, "cicd-agent@.socket", AgentSocket {}.render(), "cicdctl apply")?,
+        unit(places, "cicd-agent@.socket", AgentSocket { is_host_wide }.render(), "cicdctl apply")?,
         unit(places, SLICE, Slice {}.render(), "cicdctl apply")?,
     ];
     if let Some(every) = config.disk.gc.on_calendar() {
@@ -67,7 +73,7 @@ pub fn files(config: &Config, agents: &[Agent], places: &Places) -> Result<Vec<U
         files.push(unit(places, GC_TIMER, GcTimer { every }.render(), "cicdctl apply")?);
     }
     for agent in agents {
-        let dropin = AgentDropIn { limits: limits(&agent.limits), writable: Vec::new() };
+        let dropin = AgentDropIn { limits: limits(&agent.limits) };
         let name = dropin_name(&agent.name);
         files.push(unit(places, &name, dropin.render(), "cicdctl apply")?);
     }
@@ -86,6 +92,11 @@ pub fn files(config: &Config, agents: &[Agent], places: &Places) -> Result<Vec<U
     Ok(files)
 }
 
+/// The PATH of units.
+pub fn search_path(home: &Path) -> String {
+    format!("{}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", home.display())
+}
+
 /// Path of an agent's drop-in below the unit directory.
 pub fn dropin_name(agent: &AgentName) -> String {
     format!("{}.d/50-cicdctl.conf", agent.service())
@@ -99,16 +110,18 @@ fn unit(places: &Places, name: &str, text: askama::Result<String>, command: &str
 /// What both services have in common.
 struct Service {
     command: CommandLine,
-    environment: Vec<(String, String)>,
+    environment: Vec<(String, BelowHome)>,
     stop_seconds: u64,
     limits: Vec<(&'static str, String)>,
     hardening: Vec<(&'static str, &'static str)>,
-    writable: Vec<String>,
+    writable: Vec<BelowHome>,
+    is_host_wide: bool,
 }
 
 impl Service {
     fn new(config: &Config, places: &Places, of: &Limits, arguments: &[&str]) -> Self {
         let hardened = config.hardening.level != crate::config::Level::Off;
+        let below_home = |text: &str| BelowHome::new(places.home.as_deref(), text);
         let writable = [&places.state_dir, &places.cache_dir];
         Service {
             command: CommandLine(
@@ -116,12 +129,13 @@ impl Service {
                     .chain(arguments.iter().map(|word| (*word).to_owned()))
                     .collect(),
             ),
-            environment: places.environment.clone(),
+            environment: places.environment.iter().map(|(name, value)| (name.clone(), below_home(value))).collect(),
             // The runner requeues what is left when its own time is up; systemd's comes after that.
             stop_seconds: config.runner.stop_timeout.0.as_secs() + 15,
             limits: limits(of),
             hardening: harden::directives(config.hardening.level).map(|d| (d.name, d.value)).collect(),
-            writable: writable.into_iter().filter(|_| hardened).map(|path| path_text(path)).collect(),
+            writable: writable.into_iter().filter(|_| hardened).map(|path| below_home(&path_text(path))).collect(),
+            is_host_wide: hardened && places.is_host_wide,
         }
     }
 }
@@ -157,10 +171,10 @@ macro_rules! templates {
 }
 
 templates! {
-    RunnerSocket("cicd-runner.socket") {}
-    AgentSocket("cicd-agent@.socket") {}
+    RunnerSocket("cicd-runner.socket") { is_host_wide: bool }
+    AgentSocket("cicd-agent@.socket") { is_host_wide: bool }
     Slice("cicd.slice") {}
-    AgentDropIn("agent-dropin.conf") { limits: Vec<(&'static str, String)>, writable: Vec<String> }
+    AgentDropIn("agent-dropin.conf") { limits: Vec<(&'static str, String)> }
     Environment("environment.env") { environment: Vec<(String, String)> }
     RunnerService("cicd-runner.service") { service: Service }
     AgentService("cicd-agent@.service") { service: Service }
@@ -178,6 +192,8 @@ mod tests {
             program: "/home/al ice/bin/100%/cicdctl".into(),
             unit_dir: "/home/al ice/.config/systemd/user".into(),
             environment_file: "/home/al ice/.config/environment.d/cicd-toolkit.conf".into(),
+            home: Some("/home/al ice".into()),
+            is_host_wide: false,
             state_dir: "/home/al ice/.local/state/cicd-toolkit".into(),
             cache_dir: "/home/al ice/.cache/cicd-toolkit".into(),
             environment: vec![("PATH".into(), "/home/al ice/bin:/usr/bin".into())],
@@ -208,7 +224,7 @@ StartLimitBurst=5
 Type=notify
 ExecStart="/home/al ice/bin/100%%/cicdctl" run daemon
 ExecReload=/bin/kill -HUP $MAINPID
-Environment="PATH=/home/al ice/bin:/usr/bin"
+Environment="PATH=%h/bin:/usr/bin"
 WatchdogSec=60
 Restart=on-failure
 RestartSec=5
@@ -251,7 +267,7 @@ WantedBy=default.target
         let text = text(&files, "cicd-agent@.service");
         assert!(text.contains("cicdctl\" run agent --session-id %i\n"), "{text}");
         assert!(text.contains("\nPrivateUsers=yes\n") && text.contains("\nProtectHome=read-only\n"));
-        assert!(text.contains("ReadWritePaths=\"-/home/al ice/.local/state/cicd-toolkit\"\n"));
+        assert!(text.contains("ReadWritePaths=\"-%h/.local/state/cicd-toolkit\"\n"));
     }
 
     #[test]

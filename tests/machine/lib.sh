@@ -75,6 +75,20 @@ configure() {
         cat myapp.toml.first - >myapp.toml.new && mv myapp.toml.new myapp.toml'
 }
 
+# package: the Debian package, in the machine as /root/cicdctl.deb.
+package() {
+    if [ -z "${CICDCTL_DEB:-}" ]; then
+        local dir
+        dir=$(mktemp -d)
+        CICDCTL_DEB=$("$here/../../.ci/package" "$dir" | grep '\.deb$')
+    fi
+    "$MACHINE" put "$name" "$CICDCTL_DEB" /root/cicdctl.deb
+}
+
+# For sh of root: every file of the machine, but for what systemd, polkit, dpkg and the bus keep there themselves.
+EVERYWHERE='find /etc /home /opt /usr /var -xdev \( -path /var/lib/dpkg -o -path /var/log -o -path /var/cache -o -path "/var/lib/systemd/*/*" -o -name "systemd-private-*" \) -prune -o -printf "%p %M %u %l\n" | sort
+    ls -A /var/lib/systemd/linger /run/user/* | grep -v "^dbus-1$"'
+
 ok() {
     checks=$((checks + 1))
     printf 'ok - %s\n' "$1"

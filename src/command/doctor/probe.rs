@@ -192,7 +192,7 @@ async fn limits(
     if !missing.is_empty() {
         found.push_str(&format!("; the user manager is not given {}", missing.join(", ")));
     }
-    warning("delegation", found, remedy::controllers(&missing, remedy::is_unified(), host.uid))
+    warning("delegation", found, remedy::controllers(&missing, remedy::Around::look(), host.uid))
 }
 
 /// What limits are worth, of each that has some; those of which the same is to be said are said together.

@@ -293,7 +293,7 @@ pub(super) async fn gather(args: &Args, last: u32, host: &Host) -> Result<Status
     let all_limits = std::iter::once(&runner).chain(&agents).flat_map(|unit| &unit.limits);
     let limits_remedy = all_limits.clone().any(|limit| limit.enforced == Some(false)).then(|| {
         let missing = remedy::missing(controllers, &["cpu", "memory", "pids"]);
-        remedy::controllers(&missing, remedy::is_unified(), host.uid)
+        remedy::controllers(&missing, remedy::Around::look(), host.uid)
     });
     Ok(Status {
         version: crate::version(),

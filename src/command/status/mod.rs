@@ -7,8 +7,10 @@ mod watch;
 
 use anyhow::Result;
 use clap_complete::ArgValueCandidates;
+use serde::Serialize;
 
 use crate::command::complete;
+use crate::command::system::all_users;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::store::Slice;
@@ -24,7 +26,7 @@ pub use watch::Rates;
 
 /// All that there is, with more of the newest jobs than fit on a page.
 pub async fn look(host: &Host) -> Result<Status> {
-    gather(&Args { name: None, watch: None, all: true }, 100, host).await
+    gather(&Args { name: None, watch: None, all: true, all_users: false }, 100, host).await
 }
 
 /// A sparkline and what it adds up to, where something has ended.
@@ -45,7 +47,8 @@ const LAST: u32 = 5;
 #[command(after_help = "Examples:
   cicdctl status                    all of it, once
   cicdctl status --watch            again every two seconds, until Ctrl-C
-  cicdctl status --watch=10 --json  a line of JSON every ten seconds")]
+  cicdctl status --watch=10 --json  a line of JSON every ten seconds
+  sudo cicdctl status --all-users   a line for each user")]
 pub struct Args {
     /// Only this agent
     #[arg(add = ArgValueCandidates::new(complete::agents))]
@@ -57,6 +60,21 @@ pub struct Args {
     /// A line for each agent, however many there are
     #[arg(short, long)]
     all: bool,
+    /// A line for each user of this host who has a runner; as root
+    #[arg(long, conflicts_with_all = ["name", "watch", "all"])]
+    all_users: bool,
+}
+
+/// As `--json` has it.
+fn with_trouble(status: &Status) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        #[serde(flatten)]
+        status: &'a Status,
+        /// What needs somebody's attention, each with its remedy.
+        trouble: Vec<String>,
+    }
+    Shown { status, trouble: trouble(status) }
 }
 
 pub fn parse_seconds(text: &str) -> Result<f64, String> {
@@ -67,12 +85,15 @@ pub fn parse_seconds(text: &str) -> Result<f64, String> {
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
+    if args.all_users {
+        return all_users::run(host).await;
+    }
     if let Some(seconds) = args.watch {
         return watch::watch(&args, seconds, host).await;
     }
     let status = gather(&args, LAST, host).await?;
     if host.ui.json {
-        host.ui.data_json(&status)?;
+        host.ui.data_json(&with_trouble(&status))?;
     } else {
         host.ui.data(&show(&status, &host.ui, args.all))?;
     }

@@ -43,7 +43,7 @@ pub(super) async fn watch(args: &Args, seconds: f64, host: &Host) -> Result<Exit
             };
             rates.of(&mut now);
             if host.ui.json {
-                host.ui.data(&serde_json::to_string(&now)?)?;
+                host.ui.data(&serde_json::to_string(&super::with_trouble(&now))?)?;
             }
             status = Some(now);
         }
