@@ -375,6 +375,12 @@ impl Host {
     }
 
     pub fn agent(&self, name: &AgentName, config: &Config) -> Result<Option<Agent>> {
+        self.see(name, config, Agent::clone)
+    }
+
+    /// What is looked for at the agent of that name, without a copy of all that it is: who looks through hundreds of
+    /// them wants one.
+    pub fn see<T>(&self, name: &AgentName, config: &Config, look: impl FnOnce(&Agent) -> T) -> Result<Option<T>> {
         let path = self.paths.agent_file(name);
         // Before it is read: what is written meanwhile shows at the next look.
         let stamp = FileStamp::of(&path);
@@ -385,17 +391,18 @@ impl Host {
         if let (Some(stamp), Some((known, agent))) = (stamp, agents.by_file.get(&path))
             && *known == stamp
         {
-            return Ok(Some(agent.clone()));
+            return Ok(Some(look(agent)));
         }
         let Some(text) = read_config(&path)? else {
             agents.by_file.remove(&path);
             return Ok(None);
         };
         let agent = config::parse_agent(name, Source { path: &path, text: &text }, config)?;
+        let seen = look(&agent);
         if let Some(stamp) = stamp {
-            agents.by_file.insert(path, (stamp, agent.clone()));
+            agents.by_file.insert(path, (stamp, agent));
         }
-        Ok(Some(agent))
+        Ok(Some(seen))
     }
 
     /// The agent of the project that `path` is in. One project may lie within another: the innermost is meant.
@@ -411,17 +418,17 @@ impl Host {
             let distance = above.iter().position(|(dir, at)| if is.is_some() { *at == is } else { *dir == of })?;
             Some(above.len() - distance)
         };
-        let mut owners = Vec::new();
+        let mut owner = None;
         for name in self.agent_names()? {
             let name = name?;
-            match self.agent(&name, config) {
+            match self.see(&name, config, depth) {
                 // What is wrong with one agent is no concern of the others' projects.
                 Err(error) if may_own(&self.paths.agent_file(&name), &path) => return Err(error),
                 Err(_) => {}
-                Ok(agent) => owners.extend(agent.and_then(|agent| Some((depth(&agent)?, agent)))),
+                Ok(depth) => owner = owner.max(depth.flatten().map(|depth| (depth, name))),
             }
         }
-        Ok(owners.into_iter().max_by_key(|(depth, _)| *depth).map(|(_, agent)| agent))
+        Ok(owner.map(|(_, name)| self.agent(&name, config)).transpose()?.flatten())
     }
 
     /// The agent of that name, or an error that says which ones there are.

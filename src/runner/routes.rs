@@ -240,14 +240,20 @@ fn owner(shared: &Shared, asked: &ReviewRequest) -> Result<(Option<AgentName>, O
         return Ok(shared.host.owner_of(path, &config)?.map_or((None, None), whole));
     }
     if let Some(repo) = &asked.repo {
-        let is_it = |agent: &Agent| agent.repo.as_ref().is_some_and(|of| of.eq_ignore_ascii_case(repo));
-        // One of the others may be wrong; it may be the one that is meant only where no other is.
-        let all = shared.host.agent_names()?.into_iter().map(|name| shared.host.agent(&name?, &config));
-        let (agents, wrong): (Vec<_>, Vec<_>) = all.partition(Result::is_ok);
-        return match (agents.into_iter().filter_map(Result::ok).flatten().find(is_it), wrong.into_iter().next()) {
-            (None, Some(Err(error))) => Err(error.into()),
-            (found, _) => Ok(found.map_or((None, None), whole)),
+        let it = |agent: &Agent| {
+            let is_it = agent.repo.as_ref().is_some_and(|of| of.eq_ignore_ascii_case(repo));
+            is_it.then(|| (Some(agent.name.clone()), agent.repo.clone()))
         };
+        // One of the others may be wrong; it may be the one that is meant only where no other is.
+        let mut wrong = None;
+        for name in shared.host.agent_names()? {
+            match name.and_then(|name| shared.host.see(&name, &config, it)) {
+                Ok(Some(Some(found))) => return Ok(found),
+                Ok(_) => {}
+                Err(error) => wrong = wrong.or(Some(error)),
+            }
+        }
+        return wrong.map_or(Ok((None, None)), |error| Err(error.into()));
     }
     let mut with_project =
         shared.host.agents(&config)?.into_iter().filter(|agent| agent.path.is_some() || agent.repo.is_some());

@@ -180,6 +180,57 @@ def bare():
     call("systemctl", "--user", "start", "bench-peer.socket")
 
 
+NGINX = """
+daemon off;
+pid RUNTIME/bench-nginx.pid;
+error_log stderr crit;
+worker_processes 1;
+events { worker_connections 512; }
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    server {
+        listen unix:RUNTIME/bench-nginx.sock;
+        location = /healthz { default_type application/json; return 200 '{"ready":true}'; }
+    }
+    client_body_temp_path RUNTIME/bench-nginx; proxy_temp_path RUNTIME/bench-nginx;
+    fastcgi_temp_path RUNTIME/bench-nginx; uwsgi_temp_path RUNTIME/bench-nginx; scgi_temp_path RUNTIME/bench-nginx;
+}
+"""
+
+
+def nginx():
+    """One worker on a unix socket, as a service of the user's; the path of the socket."""
+    with open(f"{RUNTIME}/bench-nginx.conf", "w") as file:
+        file.write(NGINX.replace("RUNTIME", RUNTIME))
+    call("systemd-run", "--user", "--quiet", "--unit=bench-nginx", "/usr/sbin/nginx", "-c", f"{RUNTIME}/bench-nginx.conf")
+    return wait_for_answer("--unix-socket", f"{RUNTIME}/bench-nginx.sock", "http://localhost/healthz")[1]
+
+
+def node_exporter():
+    """Its collector for systemd, asking the manager of the user: the words of a curl that asks it."""
+    call("systemd-run", "--user", "--quiet", "--unit=bench-exporter", f"--setenv=DBUS_SYSTEM_BUS_ADDRESS=unix:path={RUNTIME}/bus",
+         "/usr/bin/prometheus-node-exporter", "--collector.disable-defaults", "--collector.systemd",
+         "--collector.systemd.enable-restarts-metrics", "--collector.systemd.enable-start-time-metrics",
+         "--collector.systemd.enable-task-metrics", "--web.disable-exporter-metrics", "--web.listen-address=127.0.0.1:9199")
+    words = wait_for_answer("http://127.0.0.1:9199/metrics")
+    if 'node_systemd_unit_state{name="cicd-runner.service"' not in call(*ASK_CURL, *words):
+        sys.exit("bench: node_exporter does not see the units of the user")
+    return words
+
+
+ASK_CURL = ("curl", "-sS", "--max-time", "30")
+
+
+def wait_for_answer(*words):
+    for _ in range(100):
+        process = start([*ASK_CURL, "-o", "/dev/null", *words], stderr=subprocess.DEVNULL)
+        if process.wait() == 0:
+            return words
+        time.sleep(0.05)
+    sys.exit(f"bench: nobody answers at {words[-1]}")
+
+
 def idle():
     """Before there are many: what hundreds of processes share is divided among them."""
     bare()
@@ -206,15 +257,25 @@ def runner():
 
     both = in_turns(lambda: first_answer(RUNNER), lambda: first_answer(theirs), before=asleep)
     row("first answer of a sleeping runner", "ms", *with_peer("service that does nothing", both), 1.3)
+    third = nginx()
     for clients in (1, 16):
-        ours, bares = [], []
+        ours, bares, nginxes = [], [], []
         for _ in range(3):
             ours.append(peer("load", RUNNER, clients, SECONDS)["per_second"])
             bares.append(peer("load", theirs, clients, SECONDS)["per_second"])
-        row(f"GET /healthz, {clients} clients", "/s", statistics.median(ours), "bare hyper", statistics.median(bares), 0.8, True)
+            nginxes.append(peer("load", third, clients, SECONDS)["per_second"])
+        what, ours = f"GET /healthz, {clients} clients", statistics.median(ours)
+        row(what, "/s", ours, "bare hyper", statistics.median(bares), 0.8, True)
+        row(what, "/s", ours, "nginx, one worker", statistics.median(nginxes), None, True)
+    call("systemctl", "--user", "stop", "bench-nginx.service")
     both = in_turns(lambda: first_answer(RUNNER, "/metrics"),
                     lambda: timed(["systemctl", "--user", "show", "-p", PROPERTIES, "cicd-agent@*.service"]))
     row(f"GET /metrics of {AGENTS} agents", "ms", *with_peer("systemctl show", both))
+    exporter = node_exporter()
+    both = in_turns(lambda: timed([*ASK_CURL, "--unix-socket", RUNNER, "http://localhost/metrics"]),
+                    lambda: timed([*ASK_CURL, *exporter]))
+    row(f"curl of /metrics of {AGENTS} agents", "ms", *with_peer("node_exporter, systemd", both))
+    call("systemctl", "--user", "stop", "bench-exporter.service")
     call("cicdctl", "agent", "pause", "runner", "--note", "bench", "--quiet")
     ours, disk, alone = [], [], []
     state = f"{WHO.pw_dir}/.local/state/cicd-toolkit"
