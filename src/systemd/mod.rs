@@ -362,10 +362,12 @@ async fn dial(bus_address: Option<&str>, runtime_dir: &Path) -> Result<Connectio
     if causes.is_empty() {
         causes.push(format!("neither `{}` nor `{}` exists", bus.display(), private.display()));
     }
-    Err(anyhow!(causes.join("; "))).context(Fail::new("could not reach the systemd user manager").hint(
-        "log in by ssh or on the console (not by `su` or `sudo`), or let root run `loginctl enable-linger USER`; \
-             root can also run `cicdctl --user USER …`",
-    ))
+    let uid = nix::unistd::getuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+    Err(anyhow!(causes.join("; "))).context(Fail::new("could not reach the systemd user manager").hint(format!(
+        "log in by ssh, `su -` or `sudo -i` (`sudo -u`, cron and services open no session), or let root run \
+         `loginctl enable-linger {user}`; root can also run `cicdctl --user {user} …`"
+    )))
 }
 
 async fn dial_private(socket: &Path) -> Result<Connection> {

@@ -2,20 +2,23 @@
 
 use crate::Place;
 
-fn no_manager(place: &Place) -> String {
+/// What `uid` is told.
+fn no_manager(place: &Place, uid: u32) -> String {
+    let user = nix::unistd::User::from_uid(uid.into()).unwrap().map_or_else(|| uid.to_string(), |user| user.name);
     let run = place.text("run");
     format!(
-        "error: could not reach the systemd user manager\n  cause: neither `{run}/bus` nor `{run}/systemd/private` exists\n  hint: log in by ssh or on the console (not by `su` or `sudo`), or let root run `loginctl enable-linger USER`; root can also run `cicdctl --user USER …`\n"
+        "error: could not reach the systemd user manager\n  cause: neither `{run}/bus` nor `{run}/systemd/private` exists\n  hint: log in by ssh, `su -` or `sudo -i` (`sudo -u`, cron and services open no session), or let root run `loginctl enable-linger {user}`; root can also run `cicdctl --user {user} …`\n"
     )
 }
 
 #[test]
 fn status_and_init_say_that_there_is_no_user_manager() {
     let place = Place::new();
-    place.run("status").status(1).stderr(&no_manager(&place));
-    place.run("status --json").status(1).stderr(&no_manager(&place));
+    let own = nix::unistd::getuid().as_raw();
+    place.run("status").status(1).stderr(&no_manager(&place, own));
+    place.run("status --json").status(1).stderr(&no_manager(&place, own));
     if let Some(ran) = place.run_as_user("init --yes") {
-        ran.status(1).stderr(&no_manager(&place));
+        ran.status(1).stderr(&no_manager(&place, if own == 0 { 65534 } else { own }));
         assert_eq!(std::fs::read_dir(place.path("home")).unwrap().count(), 0, "nothing was written");
     }
 }
@@ -53,6 +56,6 @@ fn agents_come_after_init() {
 fn an_agent_cannot_be_added_without_a_user_manager() {
     let place = Place::new();
     place.write("home/.local/state/cicd-toolkit/install.json", "{}");
-    place.run("agent add web").status(1).stderr(&no_manager(&place));
+    place.run("agent add web").status(1).stderr(&no_manager(&place, nix::unistd::getuid().as_raw()));
     assert!(!place.path("home/.config/cicd-toolkit").exists());
 }
