@@ -169,7 +169,7 @@ async fn every_route_answers_as_it_is_documented() {
     }
     let large = format!("POST /review HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", 2 << 20);
     answered(&mut seen, "post", "/review", &Answer::read(&runner.raw(large.as_bytes()).await));
-    for query in ["", "?limit=1", "?agent=sleeper", "?limit=0"] {
+    for query in ["", "?limit=1", "?agent=sleeper", "?limit=0", "?repo=a/b"] {
         answered(&mut seen, "get", "/jobs", &runner.get(&format!("/jobs{query}")).await);
     }
     for id in [&ended, &queued, "none"] {
@@ -184,6 +184,8 @@ async fn every_route_answers_as_it_is_documented() {
     answered(&mut seen, "get", path, &runner.get("/jobs/none/events").await);
     let again = runner.ask("GET", &format!("/jobs/{ended}/events"), "Last-Event-ID: 1000\r\n", "").await;
     answered(&mut seen, "get", path, &again);
+    let odd = runner.ask("GET", &format!("/jobs/{ended}/events"), "Last-Event-ID: 9223372036854775808\r\n", "").await;
+    answered(&mut seen, "get", path, &odd);
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
         answered(&mut seen, "get", path, &runner.get(path).await);
     }

@@ -161,7 +161,7 @@ fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u
         Some(Value::Text(text)) => text.trim().trim_start_matches('#').parse().ok(),
         Some(Value::Other(_)) => None,
     };
-    match number.filter(|number| *number > 0) {
+    match number.filter(|number| (1..=i64::MAX as u64).contains(number)) {
         Some(number) => Ok(Some(number)),
         None => Err(serde::de::Error::custom("`pr` must be the number of a pull request, such as 42 or \"42\"")),
     }

@@ -100,7 +100,7 @@ async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         (_, ["jobs"]) => jobs(shared, request.uri().query().unwrap_or_default()).await,
         (Method::DELETE, ["jobs", id]) => cancel(shared, id).await,
         (_, ["jobs", id]) => job(shared, id).await,
-        (_, ["jobs", id, _]) => events(shared, id, last_event_id(&request)).await,
+        (_, ["jobs", id, _]) => events(shared, id, last_event_id(&request)?).await,
         _ => refuse(StatusCode::NOT_FOUND, "there is nothing here"),
     }
 }
@@ -287,9 +287,8 @@ pub async fn knock_at_all(shared: &Arc<Shared>) {
 
 async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
     let (mut agent, mut limit, mut pr, mut repo) = (shared.scope.agent().cloned(), 50, None, None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
             "agent" => {
                 agent = Some(value.parse().map_err(|problem| Refusal::Problem(StatusCode::BAD_REQUEST, problem))?);
             }
@@ -301,14 +300,14 @@ async fn jobs(shared: &Shared, query: &str) -> Result<Answer, Refusal> {
                 Ok(number) if (1..=i64::MAX as u64).contains(&number) => pr = Some(number),
                 _ => return refuse(StatusCode::BAD_REQUEST, "`pr` must be the number of a pull request"),
             },
-            "repo" if is_repo(value) => repo = Some(value),
+            "repo" if is_repo(&value) => repo = Some(value.into_owned()),
             "repo" => return refuse(StatusCode::BAD_REQUEST, "`repo` is written `owner/name`"),
             _ => return refuse(StatusCode::BAD_REQUEST, format!("unknown parameter `{}`", name.escape_debug())),
         }
     }
     let mut jobs = match (pr, repo) {
-        (Some(number), repo) => shared.store.jobs_of_pull(number, repo, agent, limit).await?,
-        (None, Some(_)) => return refuse(StatusCode::BAD_REQUEST, "`repo` goes with `pr`"),
+        (Some(number), repo) => shared.store.jobs_of_pull(number, repo.as_deref(), agent, limit).await?,
+        (None, Some(_)) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, "`repo` goes with `pr`"),
         (None, None) => shared.store.jobs(agent, limit).await?,
     };
     jobs.iter_mut().for_each(|job| room::explain(shared, job));
@@ -402,8 +401,12 @@ async fn events(shared: &Arc<Shared>, id: &str, after: u64) -> Result<Answer, Re
     Ok(answer)
 }
 
-fn last_event_id(request: &Request<Incoming>) -> u64 {
-    request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).unwrap_or(0)
+fn last_event_id(request: &Request<Incoming>) -> Result<u64, Refusal> {
+    let Some(id) = request.headers().get("last-event-id") else { return Ok(0) };
+    match id.to_str().ok().and_then(|id| id.parse().ok()) {
+        Some(id) if i64::try_from(id).is_ok() => Ok(id),
+        _ => refuse(StatusCode::BAD_REQUEST, "`Last-Event-ID` must be the number of an event"),
+    }
 }
 
 async fn read(request: Request<Incoming>) -> Result<Bytes, Refusal> {

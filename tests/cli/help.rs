@@ -105,7 +105,10 @@ fn every_command_has_examples_and_they_are_right() {
     fn look(command: &clap::Command, name: &str, number: &mut usize) {
         let subs = || command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
         let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| line.strip_prefix("  cicdctl"));
+        let lines = text.lines().filter_map(|line| {
+            let line = line.strip_prefix("  ")?;
+            line.strip_prefix("sudo ").unwrap_or(line).strip_prefix("cicdctl")
+        });
         for line in lines.clone() {
             // What it does stands after a gap.
             parses(&format!("cicdctl{}", line.split("  ").next().unwrap()));
@@ -129,6 +132,7 @@ fn the_lines_of_the_readme_are_right() {
             continue;
         }
         for line in block.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line)) {
+            let line = line.strip_prefix("sudo ").unwrap_or(line);
             if line.starts_with("cicdctl ") && !line.contains('…') {
                 parses(line);
                 number += 1;

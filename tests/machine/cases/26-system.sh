@@ -8,7 +8,6 @@ package
 as_root rm /usr/local/bin/cicdctl
 as_root useradd --create-home --key HOME_MODE=0700 --shell /bin/bash --uid 1003 carol
 for user in alice bob; do sample_repo "$user" myapp >/dev/null; done
-before=$(as_root sh -c "$EVERYWHERE")
 as_root dpkg -i /root/cicdctl.deb >/dev/null
 installed=$(as_root sh -c "$EVERYWHERE")
 
