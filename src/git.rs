@@ -284,6 +284,9 @@ impl Mirror {
         let excludes = format!("core.excludesFile={}", self.excludes(scratch).await?.display());
         let add = |but: Vec<u8>| {
             let mut git = self.in_work_tree(&index);
+            // Of files above `core.bigFileThreshold` git writes a pack, which it looks for in a place where it is not if
+            // it has written a smaller one meanwhile and `core.fsyncMethod` is `batch` (2.39, 2.47).
+            git.args(["-c", "core.fsyncMethod=writeout-only"]);
             git.args(["-c", &excludes, "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]);
             git.stdin([b".\0".to_vec(), but].concat());
             git.text()

@@ -152,12 +152,15 @@ fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u
     #[serde(untagged)]
     enum Value {
         Number(u64),
+        // To JSON Schema 42.0 is an integer, too.
+        Float(f64),
         Text(String),
         Other(serde::de::IgnoredAny),
     }
     let number = match Option::<Value>::deserialize(deserializer)? {
         None => return Ok(None),
         Some(Value::Number(number)) => Some(number),
+        Some(Value::Float(number)) => Some(number as u64).filter(|whole| *whole as f64 == number),
         Some(Value::Text(text)) => text.trim().trim_start_matches('#').parse().ok(),
         Some(Value::Other(_)) => None,
     };

@@ -883,3 +883,20 @@ fn what_git_says_is_told_without_prefixes_hints_and_credentials() {
     assert_eq!(message(stderr), "unable to access 'https://host/x/': no route; and more");
     assert_eq!(message(b"\n"), "nothing, but it failed");
 }
+
+#[tokio::test]
+async fn a_large_file_in_the_working_tree_is_seen_and_not_compared() {
+    let place = place();
+    place.file("first.txt", "changed\n");
+    for (name, byte) in [("a.bin", "a"), ("b.bin", "b"), ("c.bin", "b")] {
+        place.file(name, &byte.repeat(usize::try_from(MAX_FILE).unwrap() + 1));
+    }
+    place.file("small.txt", "small\n");
+    let mirror = place.mirror().await;
+    // Also where it was seen before.
+    for _ in 0..2 {
+        let change = mirror.working_tree(&place.path("scratch")).await.unwrap();
+        let added = ["A a.bin", "A b.bin", "A c.bin", "M first.txt", "A small.txt"];
+        assert_eq!(names(&mirror, &change).await, added);
+    }
+}
