@@ -409,11 +409,7 @@ async fn the_jobs_of_one_pull_request_can_be_asked_for() {
     assert_eq!(listed("pr=42&agent=web").await, [0]);
     assert_eq!(listed("pr=9").await, [0; 0]);
     assert_eq!(runner.client().jobs_of_pull(42, Some("acme/web"), 10).await.unwrap()[0].id, ids[0]);
-    for (query, words) in [
-        ("pr=x", "`pr` must be"),
-        ("pr=0", "`pr` must be"),
-        ("pr=1&repo=x", "owner/name"),
-    ] {
+    for (query, words) in [("pr=x", "`pr` must be"), ("pr=0", "`pr` must be"), ("pr=1&repo=x", "owner/name")] {
         assert!(runner.get(&format!("/jobs?{query}")).await.problem(400).contains(words), "{query}");
     }
     assert!(runner.get("/jobs?repo=a/b").await.problem(422).contains("goes with `pr`"));

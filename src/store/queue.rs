@@ -431,7 +431,7 @@ fn accept_all(connection: &mut Connection, asks: &[Ask]) -> Vec<Result<Accepted>
     {
         return all.into_iter().map(Ok).collect();
     }
-    let alone: Vec<_> = asks.chunks(1).map(|ask| together(ask)).collect();
+    let alone: Vec<_> = asks.chunks(1).map(together).collect();
     let path = Path::new(connection.path().unwrap_or_default());
     let named = |all: Result<Vec<Accepted>>| match all {
         Ok(mut all) => all.pop().context("nothing was accepted"),

@@ -135,6 +135,7 @@ impl World {
             vault: &Vault::new(self.secrets.clone(), place("environment.conf"), Arc::default()),
             api_key_in_environment: false,
             program: Path::new(PROGRAM),
+            hidden: Vec::new(),
             claude: None,
             pins: &Pins { file: place("engines.lock"), digests: place("digests.json") },
             forge: Some(&self.github as &dyn Forge),
