@@ -66,6 +66,8 @@ fn places() -> Places {
         program: "/opt/a b/100%/$x/cicdctl".into(),
         unit_dir: "/home/a/.config/systemd/user".into(),
         environment_file: "/home/a/.config/environment.d/cicd-toolkit.conf".into(),
+        home: Some("/home/a".into()),
+        is_host_wide: true,
         state_dir: "/home/a/.local/state/cicd-toolkit".into(),
         cache_dir: "/home/a/.cache/cicd-toolkit".into(),
         environment: vec![("PATH".into(), "/usr/bin".into())],
