@@ -1,6 +1,7 @@
 //! `cicdctl status --all-users`: a line for each user who has a runner.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -12,6 +13,9 @@ use crate::error::Exit;
 use crate::host::Host;
 use crate::install::Manifest;
 use crate::plain;
+
+/// How long one user's answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One user, as `--json` has it.
 #[derive(Debug, Serialize)]
@@ -43,7 +47,9 @@ async fn look(host: &Host, user: String) -> Row {
     let asked = async {
         let mut process = Process::new(&host.program);
         process.args(["--user", &user, "status", "--json", "--quiet"]).stdin(Stdio::null()).kill_on_drop(true);
-        let output = process.output().await.context("could not start this program once more")?;
+        let output = tokio::time::timeout(PATIENCE, process.output()).await;
+        let output = output.with_context(|| format!("it did not answer within {} s", PATIENCE.as_secs()))?;
+        let output = output.context("could not start this program once more")?;
         serde_json::from_slice(&output.stdout).with_context(|| {
             let said = plain::one_line(&String::from_utf8_lossy(&output.stderr), 300);
             if said.is_empty() { "it printed no status".to_owned() } else { said }
@@ -57,6 +63,8 @@ async fn look(host: &Host, user: String) -> Row {
 }
 
 fn table(rows: &[Row]) -> String {
+    // What a process of theirs has printed goes to root's terminal.
+    let text = |value: Option<&Value>, or: &str| plain::visible(value.and_then(Value::as_str).unwrap_or(or));
     let number = |status: &Value, at: &str| status.pointer(at).and_then(Value::as_u64).unwrap_or(0);
     let mut lines = vec![["USER", "RUNNER", "AGENTS", "QUEUED", "RUNNING", "LAST HOUR", "TROUBLE"].map(str::to_owned)];
     for row in rows {
@@ -69,16 +77,16 @@ fn table(rows: &[Row]) -> String {
         let slices = status.pointer("/last_hour").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let sum = |of: &str| slices.iter().map(|slice| number(slice, of)).sum::<u64>();
         let trouble = status.pointer("/trouble").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let first = trouble.first().and_then(Value::as_str).unwrap_or("-");
+        let first = text(trouble.first(), "-");
         lines.push([
             user,
-            status.pointer("/runner/word").and_then(Value::as_str).unwrap_or("?").to_owned(),
+            text(status.pointer("/runner/word"), "?"),
             status.pointer("/agents").and_then(Value::as_array).map_or(0, Vec::len).to_string(),
             number(status, "/queue/queued").to_string(),
             number(status, "/queue/running").to_string(),
             format!("{} reviewed, {} failed", sum("/reviewed"), sum("/failed")),
             match trouble.len() {
-                0 | 1 => first.to_owned(),
+                0 | 1 => first,
                 more => format!("{first} (and {} more)", more - 1),
             },
         ]);
@@ -105,7 +113,7 @@ mod tests {
         let status = serde_json::json!({
             "runner": {"word": "ready"}, "agents": [{}, {}], "queue": {"queued": 3, "running": 1},
             "last_hour": [{"reviewed": 2, "failed": 0, "other": 1}, {"reviewed": 5, "failed": 1, "other": 0}],
-            "trouble": ["shop is failed", "b"],
+            "trouble": ["shop is \u{1b}c failed", "b"],
         });
         let row = |user: &str, status, error: Option<&str>| Row {
             user: user.into(),
@@ -116,7 +124,7 @@ mod tests {
         assert_eq!(
             text,
             "USER   RUNNER  AGENTS  QUEUED  RUNNING  LAST HOUR             TROUBLE\n\
-             alice  ready   2       3       1        7 reviewed, 1 failed  shop is failed (and 1 more)\n\
+             alice  ready   2       3       1        7 reviewed, 1 failed  shop is \\x1bc failed (and 1 more)\n\
              bob    ?       -       -       -        -                     no bus\\x1b[31m\n"
         );
     }
