@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 
 use crate::error::Fail;
@@ -355,7 +357,7 @@ pub fn remove_tree(path: &Path) -> Result<()> {
 /// descriptors, nor a recursion that the stack holds.
 fn remove_flat(path: &Path) -> std::io::Result<()> {
     // Somebody may have taken away the permission to list or change a directory that is ours.
-    let open = |dir: &Path| or_gone(fs::set_permissions(dir, fs::Permissions::from_mode(0o700)));
+    let open = |dir: &Path| or_gone(make_ours(dir));
     open(path)?;
     let mut moved = 0u64;
     loop {
@@ -392,6 +394,13 @@ fn remove_flat(path: &Path) -> std::io::Result<()> {
             return fs::remove_dir(path);
         }
     }
+}
+
+/// By what it is and not by its name: whose directory it is in may have put a symlink in its place.
+fn make_ours(dir: &Path) -> std::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = rustix::fs::open(dir, flags, Mode::empty())?;
+    fs::set_permissions(format!("/proc/self/fd/{}", held.as_raw_fd()), fs::Permissions::from_mode(0o700))
 }
 
 /// What is gone already is as good as removed.

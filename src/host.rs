@@ -121,13 +121,23 @@ impl Paths {
     }
 
     /// What is the user's own and not below a directory that `ProtectHome=` is about (systemd.exec(5)), the outermost only.
+    /// As it really is: a home may be a symlink to elsewhere.
     pub fn beside_home(&self) -> Vec<PathBuf> {
+        let uid = rustix::process::getuid().as_raw();
         let own = [&self.home, &self.config_dir, &self.state_dir, &self.cache_dir].map(PathBuf::as_path);
-        let all: Vec<&Path> = own.into_iter().chain([Path::new(host_wide::VAR)]).filter(|dir| dir.is_dir()).collect();
+        let all: Vec<PathBuf> = own
+            .into_iter()
+            // The home of a user of the system may be a directory that all need.
+            .filter(|dir| dir.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == uid))
+            .chain([Path::new(host_wide::VAR)].into_iter().filter(|dir| dir.is_dir()))
+            .filter_map(|dir| dir.canonicalize().ok())
+            .collect();
         let is_hidden = |dir: &Path| ["/home", "/root", "/run/user"].iter().any(|home| dir.starts_with(home));
-        let is_within = |dir: &Path| all.iter().any(|other| *other != dir && dir.starts_with(other));
-        let outermost = all.iter().filter(|dir| !is_hidden(dir) && !is_within(dir) && dir.parent().is_some());
-        outermost.map(|dir| dir.to_path_buf()).collect()
+        let is_within = |dir: &Path| all.iter().any(|other| other != dir && dir.starts_with(other));
+        let mut outermost: Vec<PathBuf> =
+            all.iter().filter(|dir| !is_hidden(dir) && !is_within(dir) && dir.parent().is_some()).cloned().collect();
+        outermost.dedup();
+        outermost
     }
 
     /// The link by which the runner has the name of the deployment guide.
@@ -186,21 +196,18 @@ impl FileStamp {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             meta => meta?,
         };
-        let stamp = FileStamp::of_meta(&meta);
-        stamp.map(Some).ok_or_else(|| ErrorKind::ResourceBusy.into())
+        if crate::store::now_ms() / 1000 - meta.ctime() < Self::SETTLED {
+            return Err(ErrorKind::ResourceBusy.into());
+        }
+        Ok(Some(FileStamp {
+            place: (meta.dev(), meta.ino()),
+            size: meta.len(),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }))
     }
 
     fn of(path: &Path) -> Option<FileStamp> {
         FileStamp::look(path).ok().flatten()
-    }
-
-    fn of_meta(meta: &std::fs::Metadata) -> Option<FileStamp> {
-        let now = crate::store::now_ms() / 1000;
-        (now - meta.ctime() >= Self::SETTLED).then(|| FileStamp {
-            place: (meta.dev(), meta.ino()),
-            size: meta.len(),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-        })
     }
 }
 
@@ -213,7 +220,7 @@ impl Host {
         let name = |dir: &Path| dir.join("cicd-toolkit");
         let state_dir = name(base.state_dir().context("no state directory")?);
         // What was there before stays where it is, and so does what the user has put elsewhere.
-        let is_usual = state_dir == base.home_dir().join(".local/state/cicd-toolkit");
+        let is_usual = state_dir == host_wide::usual_state_dir(base.home_dir());
         let given = host_wide::state_dir(uid)
             .filter(|given| is_usual && (!state_dir.exists() || given.join(install::FILE).exists()));
         let paths = Paths {
@@ -242,6 +249,10 @@ impl Host {
 
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    pub fn variable_names(&self) -> impl Iterator<Item = &str> {
+        self.environment.keys().map(String::as_str)
     }
 
     /// The configuration file that was named in place of the user's.
@@ -296,57 +307,43 @@ impl Host {
         {
             return Ok(known.config.clone());
         }
-        let layers = self.layers()?;
-        let config = match &layers[..] {
-            [(path, text)] if config::is_yaml(path) => config::parse_yaml(Source { path, text }),
-            layers => {
-                let sources: Vec<Source<'_>> = layers.iter().map(|(path, text)| Source { path, text }).collect();
-                config::parse_config(&sources)
-            }
-        }?;
+        let config = parse_layers(&self.layers()?)?;
         *known = files.map(|files| Known { files, config: config.clone() });
         Ok(config)
     }
 
-    /// Where the configuration may be, the weakest first. A file of YAML stands alone.
+    /// Where the configuration may be, the weakest first.
     fn config_files(&self) -> Vec<PathBuf> {
-        let own = self.own_config();
-        if config::is_yaml(&own) {
-            return vec![own];
-        }
-        let mut files = host_wide::config_files().to_vec();
-        files.push(own);
-        files
+        host_wide::config_files().into_iter().chain([self.own_config()]).collect()
     }
 
     /// What the administrator has set for all users of this host.
     pub fn config_of_host(&self) -> Result<Config> {
-        let mut layers = Vec::new();
-        for path in host_wide::config_files() {
-            layers.extend(read_config(&path)?.map(|text| (path, text)));
-        }
-        config::parse_config(&layers.iter().map(|(path, text)| Source { path, text }).collect::<Vec<_>>())
+        parse_layers(&read_layers(host_wide::config_files())?)
     }
 
-    /// The files that there are, with their texts.
+    /// The configuration as it would be with this text as the user's own file.
+    pub fn config_with(&self, own: &Path, text: &str) -> Result<Config> {
+        let mut layers = read_layers(host_wide::config_files())?;
+        layers.push((own.to_owned(), text.to_owned()));
+        parse_layers(&layers)
+    }
+
+    /// The files that there are, with their texts, and the variables that are set.
     pub fn layers(&self) -> Result<Vec<(PathBuf, String)>> {
-        let own = self.own_config();
-        if config::is_yaml(&own) {
-            let text = read_config(&own)?;
-            if text.is_none() {
-                tracing::warn!("`{}` does not exist; going on with the defaults", own.display());
+        if let Some(own) = &self.config_override
+            && !own.exists()
+        {
+            if !config::is_yaml(own) {
+                bail!(Fail::configuration(format!("the configuration `{}` does not exist", own.display())));
             }
-            return Ok(text.map(|text| (own, text)).into_iter().collect());
+            // The units of the deployment guide name one, and its reader may not have written it yet.
+            tracing::warn!("`{}` does not exist; going on without it", own.display());
         }
-        if self.config_override.is_some() && !own.exists() {
-            bail!(Fail::configuration(format!("the configuration `{}` does not exist", own.display())));
-        }
-        let mut layers = Vec::new();
-        for path in self.config_files() {
-            if let Some(text) = read_config(&path)? {
-                layers.push((path, text));
-            }
-        }
+        let mut layers = read_layers(self.config_files())?;
+        layers.extend(config::variable::layers(
+            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+        )?);
         Ok(layers)
     }
 
@@ -470,6 +467,7 @@ impl Host {
                 environment.push((name.to_owned(), value.to_owned()));
             }
         }
+        let is_host_wide = host_wide::is_set_up();
         let present = files::read(&self.paths.environment_file())?.unwrap_or_default();
         let secrets = secret::environment::secrets(&present).into_iter();
         Ok(Places {
@@ -478,10 +476,10 @@ impl Host {
             unit_dir: self.paths.unit_dir(),
             environment_file: self.paths.environment_file(),
             home: self.known_home.clone(),
-            is_host_wide: host_wide::is_set_up(),
+            is_host_wide,
             // The units of a host name the usual directory and the one that it gives, whichever a user has.
-            state_dir: match host_wide::state_dir(self.uid).as_ref() == Some(&self.paths.state_dir) {
-                true => self.paths.home.join(".local/state/cicd-toolkit"),
+            state_dir: match is_host_wide && host_wide::state_dir(self.uid).as_ref() == Some(&self.paths.state_dir) {
+                true => host_wide::usual_state_dir(&self.paths.home),
                 false => self.paths.state_dir.clone(),
             },
             cache_dir: self.paths.cache_dir.clone(),
@@ -560,9 +558,19 @@ fn read_skill(dir: &Path, path: &Path) -> Result<String, Problem> {
     }
 }
 
+/// Those of the files that are there.
+fn read_layers(files: impl IntoIterator<Item = PathBuf>) -> Result<Vec<(PathBuf, String)>> {
+    let read = |path: PathBuf| Ok(read_config(&path)?.map(|text| (path, text)));
+    files.into_iter().map(read).filter_map(Result::transpose).collect()
+}
+
+fn parse_layers(layers: &[(PathBuf, String)]) -> Result<Config> {
+    config::parse_config(&layers.iter().map(|(path, text)| Source { path, text }).collect::<Vec<_>>())
+}
+
 fn read_config(path: &Path) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(config::utf8(path, bytes)?)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(config::unreadable(path, &error)),
     }

@@ -52,3 +52,8 @@ pub fn directories() -> Vec<PathBuf> {
     let opt = ["bin", "skills", "configs"].map(|name| Path::new(OPT).join(name));
     opt.into_iter().chain([ETC.into(), Path::new(VAR).join("users")]).collect()
 }
+
+/// Where a runner keeps its state that was not given a place.
+pub fn usual_state_dir(home: &Path) -> PathBuf {
+    home.join(".local/state/cicd-toolkit")
+}

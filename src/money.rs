@@ -129,7 +129,10 @@ impl<'de> Deserialize<'de> for Cap {
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Cap, E> {
-                self.visit_f64(number as f64)
+                match u64::try_from(number) {
+                    Ok(number) => self.visit_u64(number),
+                    Err(_) => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
+                }
             }
 
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Cap, E> {

@@ -38,6 +38,22 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// JSON that says the same to who reads it, and nothing to a terminal: what cannot be seen is written as JSON escapes it,
+/// since it can only be within strings.
+pub fn json(text: String) -> String {
+    if !text.chars().any(|c| !c.is_ascii() && is_hidden(c)) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            c if c.is_ascii() || !is_hidden(c) => shown.push(c),
+            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    shown
+}
+
 /// A line of code as it can be printed: tabs become blanks, the rest of what cannot be seen is written out.
 pub fn visible_code(line: &str) -> String {
     visible(&line.strip_suffix('\r').unwrap_or(line).replace('\t', "    "))
@@ -144,6 +160,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn json_is_the_same_for_who_reads_it() {
+        let value = serde_json::json!({"a": "x\u{9b}31m \u{202e}\u{e0041}", "b": ["ä", "\u{1b}"]});
+        let text = json(value.to_string());
+        assert_eq!(text, r#"{"a":"x\u009b31m \u202e\udb40\udc41","b":["ä","\u001b"]}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
 
     #[test]
     fn a_title_is_one_line_without_escapes() {

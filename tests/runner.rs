@@ -113,7 +113,7 @@ async fn the_engine_command_gets_the_checkout_and_its_failure_is_no_pass() {
     }
     place.config("[review]\nengine = \"comand\"\n");
     let detail = runner.post(&json!({"path": repo})).await.problem(500);
-    assert!(detail.contains("config.toml:2:10: unknown variant `comand`"), "{detail}");
+    assert!(detail.contains("config.toml:2:10: unknown value `comand`"), "{detail}");
     runner.stop().await;
 }
 
@@ -567,7 +567,7 @@ async fn what_is_wrong_with_one_agent_is_no_concern_of_another_project() {
         assert_eq!((answer.status, answer.json()["agent"].as_str()), (202, Some("good")), "{answer:?}");
     }
     for request in [json!({"path": bad}), json!({"repo": "acme/bad"}), json!({"pr": 1})] {
-        assert!(asked(request).await.problem(500).contains("bad.toml:4:1: unknown field `memroy`"));
+        assert!(asked(request).await.problem(500).contains("bad.toml:4:1: unknown key `memroy`"));
     }
     // Its job says so, too.
     assert_eq!(asked(json!({"agent": "bad"})).await.json()["agent"].as_str(), Some("bad"));

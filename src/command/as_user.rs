@@ -1,12 +1,14 @@
 //! `cicdctl --user NAME`: root acts for another user. What needs root (lingering, so that the user's manager runs at
 //! all) is done first; the rest runs as that user, so that no file is ever root's.
 
+use std::io::IsTerminal;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::Command as Process;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::User;
 
 use crate::cli::Command;
 use crate::error::{Exit, Fail};
@@ -29,10 +31,45 @@ fn is_dry_run(command: &Command) -> bool {
     }
 }
 
+/// This very command line as that user, without root's terminal: whoever may trace a process could read what is typed
+/// there, and on old kernels type there, too.
+fn start(user: &User, environment: &[String], dir: &Path) -> Result<ExitStatus> {
+    let is_terminal =
+        [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()];
+    let mut process;
+    if is_terminal == [true; 3] {
+        // One of its own, which hands on what is typed as long as it runs (runuser(1)).
+        process = Process::new("/usr/sbin/runuser");
+        process.args(["--pty", "-u", &user.name, "--", "/usr/bin/env", "-i"]);
+        let home = format!("HOME={}", user.dir.display());
+        process.args([home, format!("USER={}", user.name), format!("LOGNAME={}", user.name)]);
+        process.args([format!("SHELL={}", user.shell.display()), format!("PATH={PATH}")]);
+    } else {
+        process = Process::new("/usr/bin/setpriv");
+        process.args([format!("--reuid={}", user.uid), format!("--regid={}", user.gid)]);
+        process.args(["--init-groups", "--reset-env", "--", "/usr/bin/env"]);
+        let instead = |instead: Stdio, index: usize| if is_terminal[index] { instead } else { Stdio::inherit() };
+        process.stdin(instead(Stdio::null(), 0)).stdout(instead(Stdio::piped(), 1)).stderr(instead(Stdio::piped(), 2));
+    }
+    process.args(environment).arg(std::env::current_exe()?).args(std::env::args_os().skip(1)).current_dir(dir);
+    let program = process.get_program().to_owned();
+    let mut child = process
+        .spawn()
+        .with_context(|| format!("could not start `{}` (package util-linux)", program.to_string_lossy()))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        scope.spawn(|| stdout.map(|mut pipe| std::io::copy(&mut pipe, &mut std::io::stdout())));
+        scope.spawn(|| stderr.map(|mut pipe| std::io::copy(&mut pipe, &mut std::io::stderr())));
+    });
+    Ok(child.wait()?)
+}
+
+/// As `setpriv --reset-env` has it for users other than root.
+const PATH: &str = "/usr/local/bin:/bin:/usr/bin";
+
 /// Runs this very command line as `name`; `None` where that is who we are.
 pub async fn switch(name: &str, command: &Command) -> Result<Option<Exit>> {
-    let user =
-        nix::unistd::User::from_name(name)?.with_context(|| Fail::usage(format!("there is no user `{name}`")))?;
+    let user = User::from_name(name)?.with_context(|| Fail::usage(format!("there is no user `{name}`")))?;
     if user.uid == nix::unistd::getuid() {
         return Ok(None);
     }
@@ -66,24 +103,16 @@ pub async fn switch(name: &str, command: &Command) -> Result<Option<Exit>> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    let program = std::env::current_exe()?;
-    let mut process = Process::new("setpriv");
-    process
-        .arg(format!("--reuid={}", user.uid))
-        .arg(format!("--regid={}", user.gid))
-        .args(["--init-groups", "--reset-env", "--"])
-        .arg("env")
-        .arg(format!("XDG_RUNTIME_DIR={}", runtime.display()));
+    // What is left of a user without one is to be taken back, too.
+    let home = if user.dir.is_dir() { &user.dir } else { Path::new("/") };
+    let mut environment = vec![format!("XDG_RUNTIME_DIR={}", runtime.display())];
     for variable in ["NO_COLOR", "TERM", "LANG"] {
-        if let Ok(value) = std::env::var(variable) {
-            process.arg(format!("{variable}={value}"));
-        }
+        environment.extend(std::env::var(variable).ok().map(|value| format!("{variable}={value}")));
     }
     if linger_set {
-        process.arg(format!("{LINGER_SET}=1"));
+        environment.push(format!("{LINGER_SET}=1"));
     }
-    process.arg(program).args(std::env::args_os().skip(1)).current_dir(&user.dir);
-    let status = process.status().context("could not start `setpriv` (package util-linux)")?;
+    let status = start(&user, &environment, home)?;
     // By now it is in that record, or taken back.
     if linger_set
         && status.success()

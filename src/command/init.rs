@@ -82,7 +82,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         None => Some(first_configuration(&args, host)?),
     };
     let config = match &starter {
-        Some(text) => config::parse_config(&[config::Source { path: &config_path, text }])?,
+        Some(text) => host.config_with(&config_path, text)?,
         None => host.config()?,
     };
     let agents = host.agents(&config)?;
@@ -195,7 +195,8 @@ struct Todo {
 
 impl Todo {
     async fn new(args: &Args, host: &Host, manager: &Manager, config: bool, configured: &[Agent]) -> Todo {
-        let listening = manager.state(RUNNER_SOCKET).await.is_ok_and(|state| state.is_active());
+        let service = manager.state(RUNNER_SERVICE).await.unwrap_or_default();
+        let socket = manager.state(RUNNER_SOCKET).await.unwrap_or_default();
         let mut agents = Vec::new();
         for Agent { name, .. } in configured {
             if !manager.is_enabled(&name.socket()).await {
@@ -203,15 +204,13 @@ impl Todo {
             }
         }
         let enable = !(manager.is_enabled(RUNNER_SOCKET).await && manager.is_enabled(RUNNER_SERVICE).await);
-        let units = [RUNNER_SERVICE, RUNNER_SOCKET].map(str::to_owned);
-        let is_stale = manager.states(&units).await.is_ok_and(|states| states.iter().any(|state| state.is_stale));
         Todo {
-            reload: host_wide::is_set_up() && (enable || is_stale),
+            reload: host_wide::is_set_up() && (enable || service.is_stale || socket.is_stale),
             config,
             link: host.paths.runner_link().symlink_metadata().is_err(),
             linger: !args.no_linger && systemd::linger(&host.user) == Linger::Off,
             enable,
-            start: !listening,
+            start: !socket.is_active(),
             timer: false,
             agents,
         }

@@ -15,6 +15,7 @@ use crate::api::{Happening, Job, JobEvent, JobState, ReviewRequest, Trigger};
 use crate::cage::{Cage, Wish};
 use crate::command::complete;
 use crate::config::EngineName;
+use crate::config::variable;
 use crate::error::{Exit, Fail};
 use crate::finding::Severity;
 use crate::host::Host;
@@ -107,9 +108,12 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         host.ui.data_json(&report::schema())?;
         return Ok(Exit::Done);
     }
-    let request = request(&args, host)?;
-    host.skills()?.choose(&request.skills)?;
+    let mut request = request(&args, host)?;
     let use_runner = !args.local && !args.dry_run && host.paths.runner_socket().exists();
+    if use_runner {
+        by_variables(&mut request, host)?;
+    }
+    host.skills()?.choose(&request.skills)?;
     let review = if use_runner {
         let client = Client::new(host.paths.runner_socket());
         let job = client.review(&request).await?;
@@ -183,6 +187,31 @@ fn request(args: &Args, host: &Host) -> Result<ReviewRequest> {
         Some(problem) => bail!(Fail::usage(problem)),
         None => Ok(request),
     }
+}
+
+/// The runner does not see the variables that are set here: it is asked for what can be asked for, and of the rest it is
+/// said.
+fn by_variables(request: &mut ReviewRequest, host: &Host) -> Result<()> {
+    let config = host.config()?;
+    let set = |key: &str| variable::of(key).is_some_and(|name| host.variable(&name).is_some());
+    if set("review.engine") {
+        request.engine.get_or_insert(config.review.engine);
+    }
+    if set("review.skills") && request.skills.is_empty() {
+        request.skills.clone_from(&config.review.skills);
+    }
+    if set("review.post") && request.pr.is_some() {
+        request.post.get_or_insert(config.review.post);
+    }
+    let is_asked_for = |key: &str| ["review.engine", "review.skills", "review.post"].contains(&key);
+    for (key, name) in variable::all() {
+        if host.variable(&name).is_some() && !is_asked_for(&key) && !config.environment.contains_key(&name) {
+            host.ui.warn(&format!(
+                "the runner does not see `{name}`, which is set here; `cicdctl config set {key} …` is for it"
+            ));
+        }
+    }
+    Ok(())
 }
 
 async fn by_runner(host: &Host, client: &Client, job: &Job) -> Result<Review> {

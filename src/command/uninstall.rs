@@ -35,13 +35,16 @@ pub struct Args {
     /// Take back what `cicdctl init --system` has done, and the runners of those who were set up with it; as root
     #[arg(long)]
     system: bool,
+    /// With `--system`: take the host's set-up back even where a user's runner could not be; what runs of it is killed
+    #[arg(long, requires = "system")]
+    force: bool,
     #[command(flatten)]
     pub changing: Changing,
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     if args.system {
-        return take_back::run(args.purge, args.changing, host).await;
+        return take_back::run(take_back::Wish { purge: args.purge, force: args.force }, args.changing, host).await;
     }
     let paths = &host.paths;
     let _lock = if args.changing.dry_run { None } else { Some(converge::lock(host)?) };
@@ -58,11 +61,7 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let mut manifest = noted.unwrap_or_default();
-    let (ours, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|file| match file.authorship {
-        Authorship::Ours => true,
-        Authorship::Edited => args.purge,
-        Authorship::Foreign | Authorship::Link => false,
-    });
+    let (ours, others) = sorted(host, present, args.purge);
     let links: Vec<PathBuf> = manifest.links.iter().filter(|link| leads_to_us(host, link)).cloned().collect();
     let mut lines: Vec<String> = vec!["stop and disable the runner, its agents and their jobs".into()];
     lines.extend(ours.iter().map(|file| format!("remove {}", file.path.display())));
@@ -76,14 +75,6 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
             [&paths.config_dir, &paths.state_dir, &paths.cache_dir]
                 .map(|dir| format!("remove {} with all that is in it", dir.display())),
         );
-    }
-    for Present { path, authorship, .. } in &others {
-        let what = match authorship {
-            Authorship::Link => "is a symlink",
-            Authorship::Edited => "was edited by hand",
-            _ => "was not written by cicdctl",
-        };
-        host.ui.warn(&format!("`{}` {what} and is left as it is", path.display()));
     }
     if !converge::agreed(host, &Plan::default(), &lines, args.changing, converge::Question::No)? {
         return Ok(Exit::Done);
@@ -163,6 +154,24 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What is to be removed, and what stays, which is said.
+pub fn sorted(host: &Host, present: Vec<Present>, purge: bool) -> (Vec<Present>, Vec<Present>) {
+    let (ours, others): (Vec<_>, Vec<Present>) = present.into_iter().partition(|file| match file.authorship {
+        Authorship::Ours => true,
+        Authorship::Edited => purge,
+        Authorship::Foreign | Authorship::Link => false,
+    });
+    for Present { path, authorship, .. } in &others {
+        let what = match authorship {
+            Authorship::Link => "is a symlink",
+            Authorship::Edited => "was edited by hand",
+            _ => "was not written by cicdctl",
+        };
+        host.ui.warn(&format!("`{}` {what} and is left as it is", path.display()));
+    }
+    (ours, others)
+}
+
 /// Secrets in our file of environment.d are kept, as all others are, but no longer for every program to see.
 async fn keep_secrets(host: &Host) -> Result<()> {
     let file = exposure::Place::File(host.paths.environment_file());
@@ -217,7 +226,7 @@ async fn unlinger(host: &Host) -> bool {
 }
 
 /// Whether the link that we once made is still one to this program. Another may have taken its place.
-fn leads_to_us(host: &Host, link: &Path) -> bool {
+pub fn leads_to_us(host: &Host, link: &Path) -> bool {
     let is_our_name = |name: &OsStr| name == "cicdctl" || Some(name) == host.program.file_name();
     std::fs::read_link(link).is_ok_and(|target| target.file_name().is_some_and(is_our_name))
 }

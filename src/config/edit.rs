@@ -18,6 +18,15 @@ pub fn meanings(text: &str) -> Vec<Value> {
     }
 }
 
+/// Keeps, of what was said of several meanings, what tells most: of a number where a text belongs, what is said of the
+/// text; and the other way round.
+pub fn keep_the_telling(kept: &mut Option<anyhow::Error>, error: anyhow::Error) {
+    let is_of_type = |error: &anyhow::Error| error.to_string().contains(": invalid type: ");
+    if kept.as_ref().is_none_or(|kept| is_of_type(kept) && !is_of_type(&error)) {
+        *kept = Some(error);
+    }
+}
+
 /// Sets a dotted key. Where the file has it as a comment, as the one that `init` writes, it takes that line.
 pub fn set(text: &str, key: &str, new: Value) -> Result<String> {
     let mut document: DocumentMut = match uncommented(text, key) {

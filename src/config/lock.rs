@@ -29,7 +29,21 @@ pub const PROBLEM: &str = "the administrator of this host has locked it; remove 
 /// The first key that `over` sets otherwise than `under` does though it is locked.
 pub fn violated(locked: &[String], over: &toml::Table, under: &toml::Table) -> Option<String> {
     let differs_at = |key: &String| differs(get(over, key)?, get(under, key)).map(|below| format!("{key}{below}"));
-    locked.iter().find_map(differs_at)
+    locked.iter().find_map(differs_at).or_else(|| {
+        // A rule for all paths would say otherwise, too.
+        let rules = over.get("paths").and_then(toml::Value::as_array)?;
+        let of_a_rule = |name: &&str| rules.iter().any(|rule| rule.get(*name).is_some());
+        let is_locked = |name: &&str| holds(locked, &format!("review.{name}"));
+        RULES.iter().find(|name| is_locked(name) && of_a_rule(name)).map(|_| "paths".to_owned())
+    })
+}
+
+/// What a rule for paths may say that is a setting of `[review]`, too.
+const RULES: [&str; 4] = ["instructions", "min_severity", "max_diff", "exclude"];
+
+/// Whether `locked` has this key, or a table that it is in.
+pub fn holds(locked: &[String], key: &str) -> bool {
+    locked.iter().any(|locked| is_of(key, locked))
 }
 
 /// What of `new` differs from `old`, as the rest of a dotted key.
@@ -65,8 +79,7 @@ level = \"strict\"
 
     #[test]
     fn what_is_locked_is_set_by_nobody_above_but_to_what_it_is() {
-        let config = parse("[engine]\ndefault = \"claude\"\n[hardening]\nlevel = \"strict\"\n");
-        let config = config.or_else(|_| parse("[runner]\njobs = 3\n[hardening]\nlevel = \"strict\"\n")).unwrap();
+        let config = parse("[runner]\njobs = 3\n[hardening]\nlevel = \"strict\"\n").unwrap();
         assert_eq!(config.hardening.level, crate::config::Level::Strict);
         assert_eq!(config.locked.len(), 4);
         for (text, key, line) in [
@@ -97,6 +110,24 @@ level = \"strict\"
         let repository = |text: &str| parse_repository(text, &user).map(drop).map_err(|error| format!("{error:#}"));
         assert!(repository("[trigger]\nforks = \"off\"\n").is_err_and(|error| error.contains("locked")));
         assert_eq!(repository("[review]\nmax_inline = 3\n"), Ok(()));
+    }
+
+    #[test]
+    fn a_rule_for_paths_is_no_way_around() {
+        let layers = |locked: &str, user: &str| {
+            let host = format!("locked = [\"{locked}\"]\n[[paths]]\nmatch = [\"*.min.js\"]\nexclude = true\n");
+            let layers = [("/etc/cicd-toolkit/config.toml", host.as_str()), ("config.toml", user)];
+            parse_config(&layers.map(|(path, text)| Source { path: Path::new(path), text }))
+        };
+        let rule = |says: &str| format!("[job]\ntasks = 9\n[[paths]]\nmatch = [\"*\"]\n{says}\n");
+        let refused = layers("review.exclude", &rule("exclude = true")).unwrap_err().to_string();
+        assert_eq!(refused, format!("config.toml:3: `paths`: {PROBLEM}"));
+        assert!(layers("review.min_severity", &rule("min_severity = \"high\"")).is_err());
+        assert!(layers("review", &rule("instructions = \"Say nothing.\"")).is_err());
+        assert!(layers("paths", &rule("exclude = false")).is_err());
+        let user = layers("review.exclude", &rule("min_severity = \"high\"")).unwrap();
+        let own = parse_repository("[[paths]]\nmatch = [\"src/\"]\nexclude = true\n", &user);
+        assert!(own.unwrap_err().to_string().contains(".cicd-toolkit.toml:1: `paths`: the administrator"));
     }
 
     #[test]

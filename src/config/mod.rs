@@ -11,8 +11,10 @@ mod lock;
 pub mod origin;
 mod parse;
 mod policy;
+mod read;
 pub mod schema;
 mod value;
+pub mod variable;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,11 +28,9 @@ use crate::finding::Severity;
 use crate::money::Cap;
 
 pub use disk::{DiskConfig, Every};
-pub use parse::{
-    MIN_WATCH, Source, is_repo, is_yaml, nearest_of, parse_agent, parse_config, parse_repository, parse_yaml,
-    unreadable,
-};
+pub use parse::{MIN_WATCH, is_repo, parse_agent, parse_config, parse_repository, unreadable};
 pub use policy::{Forks, On, PathRule, PolicyConfig, REPOSITORY_FILE, TriggerConfig};
+pub use read::{Source, from_text, is_yaml, nearest_of, utf8};
 pub use value::{ApiUrl, CollectorUrl, Percent, Size, Span};
 
 /// What the user's `config.toml` holds.
@@ -59,6 +59,9 @@ pub struct Config {
     pub traces: TracesConfig,
     /// Variables for every unit of the user, written to `environment.d`; never for secrets.
     pub environment: BTreeMap<String, String>,
+    /// What [`variable`]s have set, which is above what an agent's file says, too.
+    #[serde(skip)]
+    pub variables: toml::Table,
 }
 
 /// Where secrets are.
@@ -452,6 +455,13 @@ pub struct AgentFile {
     pub watch: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub budget: toml::Table,
+}
+
+impl Config {
+    /// Whether the administrator of the host has locked this key, or a table that it is in.
+    pub fn is_locked(&self, key: &str) -> bool {
+        lock::holds(&self.locked, key)
+    }
 }
 
 /// What a new user's `config.toml` says.

@@ -6,8 +6,9 @@ use anyhow::Result;
 use serde::Serialize;
 use toml_edit::Document;
 
-use super::parse::{Source, is_yaml, line_of};
-use super::schema::Key;
+use super::read::{Source, from_text, is_yaml, line_of};
+use super::schema::{Key, Of};
+use super::variable;
 
 /// One key, what holds for it, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +20,9 @@ pub struct Setting {
     pub file: Option<PathBuf>,
     /// Counted from 1; absent where the file is YAML.
     pub line: Option<usize>,
+    /// The variable that says so, instead of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variable: Option<String>,
 }
 
 /// A file, and what a key is called in it.
@@ -48,9 +52,11 @@ pub fn settings(keys: &[Key], effective: &toml::Table, layers: &[Layer<'_>]) -> 
 
 fn setting(key: String, value: Option<toml::Value>, layers: &[Parsed<'_>]) -> Setting {
     let of = layers.iter().rev().find_map(|layer| Some((layer.path, layer.place((layer.name_of)(&key)?.as_str())?)));
+    let setting = Setting { key, value, file: None, line: None, variable: None };
     match of {
-        Some((path, line)) => Setting { key, value, file: Some(path.to_owned()), line },
-        None => Setting { key, value, file: None, line: None },
+        Some((path, _)) if variable::is(path) => Setting { variable: path.to_str().map(str::to_owned), ..setting },
+        Some((path, line)) => Setting { file: Some(path.to_owned()), line, ..setting },
+        None => setting,
     }
 }
 
@@ -77,7 +83,7 @@ impl<'a> Parsed<'a> {
     fn new(layer: &Layer<'a>) -> Result<Parsed<'a>> {
         let Source { path, text } = layer.source;
         let text = if is_yaml(path) {
-            Text::Yaml(if text.trim().is_empty() { toml::Table::new() } else { serde_saphyr::from_str(text)? })
+            Text::Yaml(from_text(layer.source, Of::User)?)
         } else {
             Text::Toml(Document::parse(text)?)
         };

@@ -1,15 +1,15 @@
-//! Text of a configuration file → values, or an error that names the place: file, line, column and the nearest
-//! right name. Pure.
+//! Configuration files laid over each other → values that are within their ranges, or an error that names the place.
+//! Pure.
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use serde::de::DeserializeOwned;
-use toml_edit::Item;
 
 use super::lock::{self, LOCKED};
 use super::policy::{REPOSITORY_FILE, RepositoryFile};
-use super::{Agent, AgentBudget, AgentFile, Config, Limits, Span};
+use super::read::{Source, at_key, from_text};
+use super::schema::Of;
+use super::{Agent, AgentBudget, AgentFile, Config, Limits, Span, variable};
 use crate::agent::AgentName;
 use crate::error::Fail;
 use crate::forge::github::TOKEN_VARIABLES;
@@ -25,21 +25,15 @@ const MAX_WATCH: Span = Span::secs(24 * 3600);
 const MAX_DEBOUNCE: Span = Span::secs(3600);
 const MAX_WRITE_PAUSE: Span = Span::secs(60);
 
-/// A configuration file: where it is, for error texts, and what it says.
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    pub path: &'a Path,
-    pub text: &'a str,
-}
-
 /// The layers of the user's configuration, the weakest first.
 pub fn parse_config(layers: &[Source<'_>]) -> Result<Config> {
     // The defaults are the lowest layer: a table that sets one key leaves the others as they are.
     let mut merged = toml::Table::try_from(Config::default())?;
     let mut locked: Vec<String> = Vec::new();
+    let mut variables = toml::Table::new();
     for layer in layers {
         // Each alone first: only so does an error have its line.
-        let config: Config = from_toml(*layer)?;
+        let config: Config = from_text(*layer, Of::User)?;
         check(&config).map_err(|(key, problem)| at_key(*layer, key, &problem))?;
         if !config.locked.is_empty() && !lock::may_lock(layer.path) {
             bail!(at_key(*layer, LOCKED, "only the files of the administrator lock settings"));
@@ -47,21 +41,24 @@ pub fn parse_config(layers: &[Source<'_>]) -> Result<Config> {
         if let Some(problem) = lock::problem(&config.locked) {
             bail!(at_key(*layer, LOCKED, &problem));
         }
-        let over: toml::Table = from_toml(*layer)?;
+        let over: toml::Table = from_text(*layer, Of::User)?;
         if let Some(key) = lock::violated(&locked, &over, &merged) {
             bail!(at_key(*layer, &key, lock::PROBLEM));
+        }
+        if variable::is(layer.path) {
+            overlay(&mut variables, over.clone());
         }
         overlay(&mut merged, over);
         locked.extend(config.locked);
     }
-    Ok(Config { locked, ..merged.try_into()? })
+    Ok(Config { locked, variables, ..merged.try_into()? })
 }
 
 /// An agent's file laid over the user's configuration.
 pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Result<Agent> {
-    let file: AgentFile = from_toml(source)?;
+    let file: AgentFile = from_text(source, Of::Agent)?;
     // The tables are checked as parts of a whole configuration, at their place in the file.
-    let config: AgentCheck = from_toml(source)?;
+    let config: AgentCheck = from_text(source, Of::Agent)?;
     let whole = Config {
         job: config.job,
         review: config.review,
@@ -83,7 +80,11 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     if let Some(repo) = &file.repo
         && !is_repo(repo)
     {
-        bail!(at_key(source, "repo", "a repository is written `owner/name`"));
+        let fail = at_key(source, "repo", "a repository is written `owner/name`");
+        bail!(match repo_of_address(repo) {
+            Some(name) => fail.hint(format!("write `{name}`")),
+            None => fail,
+        });
     }
     if whole.watch.is_on() && file.repo.is_none() {
         bail!(at_key(
@@ -98,7 +99,10 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     over.insert("job".into(), file.job.into());
     over.insert("review".into(), file.review.into());
     over.insert("trigger".into(), file.trigger.into());
-    over.insert("paths".into(), file.paths.into());
+    // An empty list would take the place of the user's rules.
+    if !file.paths.is_empty() {
+        over.insert("paths".into(), file.paths.into());
+    }
     over.insert("policy".into(), file.policy.into());
     over.insert("engine".into(), file.engine.into());
     over.insert("forge".into(), file.forge.into());
@@ -114,9 +118,10 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
         bail!(at_key(source, key.strip_prefix("agents.").unwrap_or(&key), lock::PROBLEM));
     }
     overlay(&mut merged, over);
+    overlay(&mut merged, user.variables.clone());
     let mut limits = toml::Table::try_from(&user.agents.limits)?;
     overlay(&mut limits, file.limits);
-    let mut effective: Config = merged.try_into()?;
+    let mut effective = Config { variables: user.variables.clone(), ..merged.try_into()? };
     // The other two are laid over the user's with the table.
     let OwnBudget { pull: _, project: _, day, month } = config.budget;
     effective.budget.agent =
@@ -129,12 +134,12 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
 /// The stricter answer to forks holds: a repository may be more careful than its host, never less.
 pub fn parse_repository(text: &str, host: &Config) -> Result<Config> {
     let source = Source { path: Path::new(REPOSITORY_FILE), text };
-    let RepositoryFile { trigger, paths: _, review } = from_toml(source)?;
-    let mut over: toml::Table = from_toml(source)?;
+    let RepositoryFile { trigger, paths: _, review } = from_text(source, Of::Repository)?;
+    let mut over: toml::Table = from_text(source, Of::Repository)?;
     over.insert("review".into(), toml::Table::try_from(review)?.into());
     let sets = |key: &str| over.get("trigger").is_some_and(|trigger| trigger.get(key).is_some());
     if sets("command") {
-        let problem = "the host says it: comments are read before this file is";
+        let problem = "only the host can say it, as comments are read before this file is";
         bail!(at_key(source, "trigger.command", problem));
     }
     let forks = sets("forks").then_some(trigger.forks);
@@ -161,25 +166,11 @@ pub fn is_repo(text: &str) -> bool {
     text.len() <= 200 && !text.ends_with(".git") && text.split('/').count() >= 2 && text.split('/').all(part)
 }
 
-/// Whether a configuration file is one of YAML, by its name.
-pub fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
-}
-
-/// A YAML file with the same keys, as the deployment guide has it (`--config …/config.yaml`); read only.
-pub fn parse_yaml(source: Source<'_>) -> Result<Config> {
-    if source.text.trim().is_empty() {
-        return Ok(Config::default());
-    }
-    let config: Config = serde_saphyr::from_str(source.text).map_err(|error| {
-        Fail::configuration(format!("`{}`: {error}", source.path.display()))
-            .hint("the YAML file takes the keys of config.toml; `cicdctl init` writes a commented one")
-    })?;
-    check(&config)
-        .map_err(|(key, problem)| Fail::configuration(format!("`{}`: `{key}`: {problem}", source.path.display())))?;
-    let mut merged = toml::Table::try_from(Config::default())?;
-    overlay(&mut merged, serde_saphyr::from_str(source.text)?);
-    Ok(merged.try_into()?)
+/// `acme/shop` of an address that git could have for it.
+fn repo_of_address(address: &str) -> Option<String> {
+    let mut parts = address.trim_end_matches('/').trim_end_matches(".git").rsplit(['/', ':']);
+    let (name, owner) = (parts.next()?, parts.next()?);
+    Some(format!("{owner}/{name}")).filter(|repo| is_repo(repo))
 }
 
 /// A configuration file that is there but cannot be read.
@@ -217,49 +208,6 @@ impl Default for AgentCheck {
         let Config { job, review, trigger, paths, policy, engine, forge, watch, .. } = Config::default();
         let (limits, budget) = (Limits::default(), OwnBudget::default());
         AgentCheck { limits, job, review, trigger, paths, policy, engine, forge, watch, budget }
-    }
-}
-
-fn from_toml<T: DeserializeOwned>(source: Source<'_>) -> Result<T> {
-    toml::from_str(source.text).map_err(|error| {
-        let (line, column) = error.span().map_or((1, 1), |span| at_place(source.text, span.start));
-        let message = error.message().lines().collect::<Vec<_>>().join("; ");
-        let words = in_words(&lower_first(&message));
-        let fail = Fail::configuration(format!("{}:{line}:{column}: {words}", source.path.display()));
-        match nearest(&message) {
-            Some(name) => fail.hint(format!("did you mean `{name}`?")),
-            None if message.starts_with("duplicate key") => {
-                fail.hint("a key or [table] of this name stands further up already; put the setting there")
-            }
-            None => fail,
-        }
-        .into()
-    })
-}
-
-/// Without the names of Rust's types.
-fn in_words(message: &str) -> String {
-    const WORDS: [(&str, &str); 12] = [
-        ("expected a sequence", "expected a list, such as [\"one\", \"two\"]"),
-        ("expected a string", "expected a text in quotation marks"),
-        ("expected a boolean", "expected true or false"),
-        ("expected a map", "expected a table"),
-        ("expected f64", "expected a number"),
-        ("expected u8", "expected a whole number"),
-        ("expected u16", "expected a whole number"),
-        ("expected u32", "expected a whole number"),
-        ("expected u64", "expected a whole number"),
-        ("expected usize", "expected a whole number"),
-        ("invalid type: sequence", "invalid type: a list"),
-        ("invalid type: map", "invalid type: a table"),
-    ];
-    let mut message = message.to_owned();
-    for (theirs, ours) in WORDS {
-        message = message.replace(theirs, ours);
-    }
-    match message.split_once("expected struct ") {
-        Some((before, _)) => format!("{before}expected a table"),
-        None => message,
     }
 }
 
@@ -366,57 +314,6 @@ fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// An error at the line where the dotted key is set, as far as it can be found.
-fn at_key(source: Source<'_>, key: &str, problem: &str) -> Fail {
-    let document = toml_edit::Document::parse(source.text).ok();
-    let line = document.and_then(|document| line_of(&document, key)?).unwrap_or(1);
-    Fail::configuration(format!("{}:{line}: `{key}`: {problem}", source.path.display()))
-}
-
-/// The line of a dotted key; `None`: it is not set, `Some(None)`: nobody knows where.
-pub(super) fn line_of(document: &toml_edit::Document<&str>, key: &str) -> Option<Option<usize>> {
-    let mut item = document.as_item();
-    let mut span = None;
-    for part in key.split('.') {
-        let (name, below) = item.as_table_like()?.get_key_value(part)?;
-        span = match below {
-            Item::ArrayOfTables(tables) => tables.iter().next().and_then(toml_edit::Table::span),
-            _ => name.span(),
-        };
-        item = below;
-    }
-    Some(span.or_else(|| item.span()).map(|span| at_place(document.raw(), span.start).0))
-}
-
-/// Line and column, from 1, of an offset in bytes.
-pub(super) fn at_place(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-    (line, column)
-}
-
-/// From serde's "unknown field `memroy`, expected one of `cpu`, `memory`": the name that was probably meant.
-fn nearest(message: &str) -> Option<String> {
-    let rest = message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("unknown variant `"))?;
-    let (wrong, expected) = rest.split_once('`')?;
-    nearest_of(wrong, expected.split('`').skip(1).step_by(2))
-}
-
-/// The one of `names` that was probably meant.
-pub fn nearest_of<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    names
-        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
-        .min()
-        .filter(|(distance, name)| *distance <= name.len().max(4) / 2)
-        .map(|(_, name)| name.to_owned())
-}
-
-fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
-}
-
 /// Lays `over` upon `base`, table by table. Lists of tables (`[[paths]]`) follow each other, other lists take each
 /// other's place.
 fn overlay(base: &mut toml::Table, over: toml::Table) {
@@ -477,9 +374,9 @@ mod tests {
     fn an_unknown_key_is_an_error_with_its_place_and_the_nearest_name() {
         assert_eq!(
             error("[runner]\njobs = 1\nidle_timout = \"5m\"\n"),
-            "error: config.toml:3:1: unknown field `idle_timout`, expected one of `idle_timeout`, `jobs`, `stop_timeout`, `limits`\n  hint: did you mean `idle_timeout`?"
+            "error: config.toml:3:1: unknown key `idle_timout`, expected one of `idle_timeout`, `jobs`, `stop_timeout`, `limits`\n  hint: did you mean `idle_timeout`?"
         );
-        assert!(error("[review]\nengine = \"claud\"\n").contains("config.toml:2:10: unknown variant `claud`"));
+        assert!(error("[review]\nengine = \"claud\"\n").contains("config.toml:2:10: unknown value `claud`"));
         assert!(error("[review]\nengine = \"claud\"\n").contains("hint: did you mean `claude`?"));
     }
 
@@ -496,7 +393,7 @@ mod tests {
             assert!(error(text).contains(words), "{}", error(text));
         }
         assert!(error("[disk]\nkeep_jobs = \"1h\"\n").contains("config.toml:2: `disk.keep_jobs`: write 1d to 36500d"));
-        assert!(error("[disk]\ngc = \"often\"\n").contains("config.toml:2:6: unknown variant `often`"));
+        assert!(error("[disk]\ngc = \"often\"\n").contains("config.toml:2:6: unknown value `often`"));
         let elsewhere = error("[runner.limits]\nmemory = \"1G\"\n[job]\nmemory = \"1M\"\n");
         assert!(elsewhere.contains("config.toml:4: `job.memory`: below 16M"), "{elsewhere}");
         assert!(error("[job]\ndisk = \"1M\"\n").contains("config.toml:2: `job.disk`: below 16M"));
@@ -529,7 +426,7 @@ mod tests {
 
         let wrong = Source { path: Path::new("a.toml"), text: "[limits]\nmemroy = \"1G\"\n" };
         let error = parse_agent(&name, wrong, &user).unwrap_err();
-        assert!(crate::error::describe(&error).contains("a.toml:2:1: unknown field `memroy`"), "{error:#}");
+        assert!(crate::error::describe(&error).contains("a.toml:2:1: unknown key `memroy`"), "{error:#}");
     }
 
     #[test]
@@ -575,6 +472,9 @@ mod tests {
             |config: &Config| -> Vec<String> { config.paths.iter().map(|rule| rule.globs[0].to_string()).collect() };
         assert_eq!((agent.config.trigger.on.as_slice(), agent.config.trigger.forks), (&[On::Opened][..], Forks::Off));
         assert_eq!(of(&agent.config), ["*.sql", "a/", "b/"]);
+        let silent =
+            parse_agent(&"shop".parse().unwrap(), Source { path: Path::new("a.toml"), text: "" }, &user).unwrap();
+        assert_eq!(of(&silent.config), ["*.sql", "a/"], "who says nothing takes nothing away");
         assert!(user.policy.from_repository && !agent.config.policy.from_repository);
 
         let own = parse_repository("[[paths]]\nmatch = [\"c/\"]\nmin_severity = \"high\"\n", &agent.config).unwrap();
@@ -585,15 +485,15 @@ mod tests {
     #[test]
     fn wrong_policies_have_their_place() {
         for (text, expected) in [
-            ("[trigger]\non = [\"pushed\"]\n", "config.toml:2:7: unknown variant `pushed`"),
+            ("[trigger]\non = [\"pushed\"]\n", "config.toml:2:7: unknown value `pushed`"),
             ("[trigger]\nfork = \"off\"\n", "hint: did you mean `forks`?"),
-            ("[trigger]\nforks = \"summary\"\n", "config.toml:2:9: unknown variant `summary`"),
+            ("[trigger]\nforks = \"summary\"\n", "config.toml:2:9: unknown value `summary`"),
             ("[trigger]\nlabel = \" \"\n", "config.toml:2: `trigger.label`: it must have letters"),
             ("[trigger]\nbase_branches = [\"a[\"]\n", "config.toml:2:17: `a[` is no glob"),
-            ("[[paths]]\nexclude = true\n", "config.toml:1:1: missing field `match`"),
+            ("[[paths]]\nexclude = true\n", "config.toml:1:1: missing key `match`"),
             ("[[paths]]\nmatch = []\n", "config.toml:2:9: a rule without a glob"),
             ("[[paths]]\nmatch = [\"a\"]\n\n[[paths]]\nmatch = [\"b\", \"a[\"]\n", "config.toml:5:9: `a[` is no glob"),
-            ("[[paths]]\nmatch = [\"a\"]\nengine = \"claude\"\n", "config.toml:3:1: unknown field `engine`"),
+            ("[[paths]]\nmatch = [\"a\"]\nengine = \"claude\"\n", "config.toml:3:1: unknown key `engine`"),
         ] {
             let error = error(text);
             assert!(error.contains(expected), "{text}{error}");
@@ -605,14 +505,14 @@ mod tests {
         let host = Config::default();
         let error = |text: &str| crate::error::describe(&parse_repository(text, &host).unwrap_err());
         for (text, expected) in [
-            ("[engine.command]\nargv = [\"/bin/sh\"]\n", ".cicd-toolkit.toml:1:2: unknown field `engine`"),
-            ("[trigger]\ncommand = \"/ask\"\n", ".cicd-toolkit.toml:2: `trigger.command`: the host says it"),
-            ("[job]\npass_environment = [\"HOME\"]\n", ".cicd-toolkit.toml:1:2: unknown field `job`"),
-            ("[policy]\nfrom_repository = true\n", ".cicd-toolkit.toml:1:2: unknown field `policy`"),
-            ("[review]\npost = true\n", ".cicd-toolkit.toml:2:1: unknown field `post`"),
-            ("[review]\nmax_diff = \"1G\"\n", ".cicd-toolkit.toml:2:1: unknown field `max_diff`"),
-            ("[review]\nengine = \"claude\"\n", ".cicd-toolkit.toml:2:1: unknown field `engine`"),
-            ("[review]\n\nmin_severty = \"low\"\n", ".cicd-toolkit.toml:3:1: unknown field `min_severty`"),
+            ("[engine.command]\nargv = [\"/bin/sh\"]\n", ".cicd-toolkit.toml:1:2: unknown key `engine`"),
+            ("[trigger]\ncommand = \"/ask\"\n", ".cicd-toolkit.toml:2: `trigger.command`: only the host can say it"),
+            ("[job]\npass_environment = [\"HOME\"]\n", ".cicd-toolkit.toml:1:2: unknown key `job`"),
+            ("[policy]\nfrom_repository = true\n", ".cicd-toolkit.toml:1:2: unknown key `policy`"),
+            ("[review]\npost = true\n", ".cicd-toolkit.toml:2:1: unknown key `post`"),
+            ("[review]\nmax_diff = \"1G\"\n", ".cicd-toolkit.toml:2:1: unknown key `max_diff`"),
+            ("[review]\nengine = \"claude\"\n", ".cicd-toolkit.toml:2:1: unknown key `engine`"),
+            ("[review]\n\nmin_severty = \"low\"\n", ".cicd-toolkit.toml:3:1: unknown key `min_severty`"),
             ("[review]\n\nmin_severty = \"low\"\n", "hint: did you mean `min_severity`?"),
             ("[review]\nmax_inline = 99\n", ".cicd-toolkit.toml:2: `review.max_inline`: at most 25"),
             ("[review]\nexclude = [\"a[\"]\n", ".cicd-toolkit.toml:2: `review.exclude`"),
@@ -672,10 +572,12 @@ mod tests {
         );
         let wrong = agent("[budget]\nday = \"no\"\n").unwrap_err().to_string();
         assert!(wrong.starts_with("shop.toml:2:7: ") && wrong.contains("or \"none\" for no cap"), "{wrong}");
-        assert!(agent("[budget]\nweek = 3\n").unwrap_err().to_string().contains("unknown field `week`"));
+        assert!(agent("[budget]\nweek = 3\n").unwrap_err().to_string().contains("unknown key `week`"));
         assert!(error("[budget]\npull = -1\n").contains("config.toml:2:8: "));
         assert_eq!(
-            parse_yaml(Source { path: Path::new("c.yaml"), text: "budget:\n  pull: 3\n  day: none\n" }).unwrap().budget,
+            parse_config(&[Source { path: Path::new("c.yaml"), text: "budget:\n  pull: 3\n  day: none\n" }])
+                .unwrap()
+                .budget,
             BudgetConfig { pull: Cap::dollars(3), day: Cap::NONE, ..Default::default() }
         );
     }
@@ -690,9 +592,20 @@ mod tests {
 
     #[test]
     fn yaml_takes_the_same_keys() {
-        let source = Source { path: Path::new("config.yaml"), text: "runner:\n  jobs: 3\n" };
-        assert_eq!(parse_yaml(source).unwrap().runner.jobs, 3);
-        let source = Source { path: Path::new("config.yaml"), text: "runner:\n  jbos: 3\n" };
-        assert!(parse_yaml(source).unwrap_err().to_string().contains("jbos"));
+        let yaml = |text| {
+            let host = Source {
+                path: Path::new("/etc/cicd-toolkit/config.toml"),
+                text: "locked = [\"job.tasks\"]\njob.tasks = 99\n",
+            };
+            parse_config(&[host, Source { path: Path::new("config.yaml"), text }])
+        };
+        let config = yaml("runner:\n  jobs: 3\n").unwrap();
+        assert_eq!((config.runner.jobs, config.job.tasks), (3, 99));
+        assert_eq!(yaml(" \n").unwrap().job.tasks, 99);
+        assert!(yaml("runner:\n  jbos: 3\n").unwrap_err().to_string().contains("jbos"));
+        let refused = yaml("job:\n  tasks: 5\n").unwrap_err().to_string();
+        assert!(refused.starts_with("config.yaml: `job.tasks`: the administrator of this host"), "{refused}");
+        let wrong = yaml("runner:\n  jobs: 0\n").unwrap_err().to_string();
+        assert_eq!(wrong, "config.yaml: `runner.jobs`: it must be 1 to 64");
     }
 }

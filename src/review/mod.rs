@@ -437,6 +437,10 @@ impl Run<'_> {
         // First of all, as what is pinned is part of what an earlier cage was begun for; one of an engine that is not what
         // was pinned any more is ended.
         let mut seal = engine::seal(&mut spec, self.setting.pins).await?;
+        if self.request.unsandboxed && self.setting.config.is_locked("hardening.level") {
+            let locked = Fail::new("the administrator of this host has locked `hardening.level`");
+            return Err(locked.hint("nothing is reviewed without the engine's sandbox here").into());
+        }
         let before = self.begun_before(&spec, &bundle).await?;
         if before.is_none() && !matches!(spec, EngineSpec::Rules) {
             let (size, most) = (mirror.checkout_size(change).await?, self.setting.config.job.disk);

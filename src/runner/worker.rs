@@ -104,7 +104,7 @@ pub async fn work(shared: Arc<Shared>) {
     while let Some(ended) = running.join_next().await {
         hand_over(ended);
     }
-    traces.join_all().await;
+    while traces.join_next().await.is_some() {}
 }
 
 async fn sweep(shared: &Shared) {

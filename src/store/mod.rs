@@ -157,11 +157,11 @@ impl Store {
             // Who asked may have gone away.
             let _ = done.send(done_with);
         };
-        self.begin(work)?;
+        self.send(work)?;
         answer.await.map_err(|_| anyhow!("the store has ended"))?
     }
 
-    fn begin(&self, work: impl FnOnce(&mut Connection) + Send + 'static) -> Result<()> {
+    fn send(&self, work: impl FnOnce(&mut Connection) + Send + 'static) -> Result<()> {
         self.work.send(Box::new(work)).map_err(|_| anyhow!("the store has ended"))
     }
 

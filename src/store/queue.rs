@@ -106,7 +106,7 @@ impl Store {
         let asks = self.asks.clone();
         let (done, answer) = oneshot::channel();
         asks.lock().unwrap_or_else(PoisonError::into_inner).push((ask, done));
-        self.begin(move |connection| {
+        self.send(move |connection| {
             let waiting = std::mem::take(&mut *asks.lock().unwrap_or_else(PoisonError::into_inner));
             let (asks, who): (Vec<Ask>, Vec<_>) = waiting.into_iter().unzip();
             for (accepted, who) in accept_all(connection, &asks).into_iter().zip(who) {

@@ -49,7 +49,7 @@ pub fn places(program: PathBuf) -> Places {
         unit_dir: host_wide::UNIT_DIR.into(),
         environment_file: Path::new(host_wide::UNIT_DIR).join("cicd-toolkit.environment"),
         is_host_wide: true,
-        state_dir: home.join(".local/state/cicd-toolkit"),
+        state_dir: host_wide::usual_state_dir(&home),
         cache_dir: home.join(".cache/cicd-toolkit"),
         environment: vec![("PATH".to_owned(), super::search_path(&home))],
         secrets: Vec::new(),

@@ -6,7 +6,7 @@ fn a_wrong_key_has_its_place_and_the_right_name() {
     place.write("home/.config/cicd-toolkit/config.toml", "[review]\nengin = \"rules\"\n");
     let file = place.text("home/.config/cicd-toolkit/config.toml");
     let error = format!(
-        "error: {file}:2:1: unknown field `engin`, expected one of `engine`, `min_severity`, `exclude`, `max_diff`, `chunk`, `parallel`, `instructions`, `skills`, `post`, `max_inline`, `refute`\n  hint: did you mean `engine`?\n"
+        "error: {file}:2:1: unknown key `engin`, expected one of `engine`, `min_severity`, `exclude`, `max_diff`, `chunk`, `parallel`, `instructions`, `skills`, `post`, `max_inline`, `refute`\n  hint: did you mean `engine`?\n"
     );
     place.run("status").status(1).stderr(&error);
     // Systemd must not start it again.
@@ -104,6 +104,13 @@ fn a_key_is_set_with_the_comments_kept_and_only_to_what_is_valid() {
         place.run(&format!("config set {line}")).status(status).stderr_has(&["error: ", &problem]);
         assert_eq!(read(), before, "{line}");
     }
+    let whole = read();
+    place.write(CONFIG, &format!("{whole}[job]\n"));
+    place
+        .run("config set job.memory 3G")
+        .status(1)
+        .stderr_has(&[&format!("error: {file}:"), "duplicate key\n  hint: "]);
+    place.write(CONFIG, &whole);
     place.run("config unset job.tasks").stderr(&format!("{file}:\n  -tasks = 99 # enough\n"));
     place.run("config unset job.tasks").stderr(&format!("`job.tasks` is not set in `{file}`.\n"));
     place.run("config get job.tasks").stdout("256\n");
@@ -183,7 +190,7 @@ fn check_says_all_that_is_wrong_and_changes_nothing() {
     let (a, b) = ("home/.config/cicd-toolkit/agents/a.toml", "home/.config/cicd-toolkit/agents/b.toml");
     place.run("config check").status(1).stdout_has(&[
         "there is no skill `code-revewer`\n  hint: did you mean `code-reviewer`?",
-        &format!("{}:2:1: unknown field `memroy`", place.text(a)),
+        &format!("{}:2:1: unknown key `memroy`", place.text(a)),
         "  hint: did you mean `memory`?\n",
         &format!("{}:1: `path`: it is relative", place.text(b)),
     ]);
@@ -192,10 +199,7 @@ fn check_says_all_that_is_wrong_and_changes_nothing() {
     ran.status(1);
     assert_eq!(found.as_array().unwrap().len(), 3);
     place.write("repo/.cicd-toolkit.toml", "[review]\npost = true\n");
-    place
-        .run("config check .cicd-toolkit.toml")
-        .status(1)
-        .stdout_has(&[".cicd-toolkit.toml:2:1: unknown field `post`"]);
+    place.run("config check .cicd-toolkit.toml").status(1).stdout_has(&[".cicd-toolkit.toml:2:1: unknown key `post`"]);
     place.write("repo/.cicd-toolkit.toml", "[review]\nmin_severity = \"low\"\n");
     place.run("config check .cicd-toolkit.toml").stderr("1 file in order.\n");
 }
@@ -211,4 +215,40 @@ fn each_file_has_a_schema() {
         assert!(jsonschema::draft7::meta::is_valid(&schema));
         assert!(!schema.to_string().contains("$ref"));
     }
+}
+
+#[test]
+fn variables_are_above_the_files() {
+    let place = Place::new().with_fault();
+    place.write(CONFIG, "[job]\ntasks = 99\n[review]\nmin_severity = \"low\"\n");
+    place.write("home/.config/cicd-toolkit/agents/shop.toml", "[job]\ntasks = 50\n[review]\nparallel = 2\n");
+    let run = |line: &str, variables: &[(&str, &str)]| {
+        let mut command = place.command(env!("CARGO_BIN_EXE_cicdctl"));
+        command.args(line.split_whitespace()).envs(variables.iter().copied());
+        crate::Ran::new(line, &command.output().unwrap())
+    };
+    let tasks = [("CICD_JOB_TASKS", "77")];
+    run("config get job.tasks", &tasks).stdout("77\n");
+    run("config get job.tasks --agent shop", &tasks).stdout("77\n");
+    run("config get job.tasks --agent shop", &[]).stdout("50\n");
+    run("config get review.parallel --agent shop", &[("CICD_REVIEW_SKILLS", "")]).stdout("2\n");
+    run("config show job.tasks --origin --agent shop", &tasks).stdout("job.tasks = 77  # $CICD_JOB_TASKS\n");
+    let mut ran = run("config show job.tasks --json", &tasks);
+    let shown: serde_json::Value = serde_json::from_str(&ran.take_stdout()).unwrap();
+    assert_eq!(
+        shown,
+        serde_json::json!([{"key": "job.tasks", "value": 77, "file": null, "line": null, "variable": "CICD_JOB_TASKS"}])
+    );
+    run("review -q", &[]).stdout_has(&["reviewed: 1 finding"]);
+    run("review -q", &[("CICD_REVIEW_MIN_SEVERITY", "critical")]).stdout_has(&["reviewed: no findings"]);
+    run("config check", &tasks).stderr("2 files in order.\n");
+    run("config check", &[("CICD_JOB_TASK", "7")])
+        .status(1)
+        .stdout("CICD_JOB_TASK: there is no such variable\n  hint: did you mean `CICD_JOB_TASKS`?\n");
+    run("status", &[("CICD_JOB_TASKS", "1")])
+        .status(1)
+        .stderr("error: CICD_JOB_TASKS: `job.tasks`: below 4 no engine starts\n");
+    // A file is what it says, whatever is set while it is written.
+    run("config set job.memory 4G -q", &tasks);
+    run("config get job.tasks", &[]).stdout("99\n");
 }

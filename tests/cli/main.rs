@@ -14,6 +14,7 @@ mod secret;
 mod setup;
 mod skill;
 mod workflow;
+mod wrong;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -240,7 +240,7 @@ fn yaml() {
         ],
     };
     run(&target, |case| {
-        config::parse_yaml(Source { path: Path::new("config.yaml"), text: &String::from_utf8_lossy(case) }).is_ok()
+        config::parse_config(&[Source { path: Path::new("config.yaml"), text: &String::from_utf8_lossy(case) }]).is_ok()
     });
 }
 

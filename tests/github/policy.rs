@@ -172,7 +172,7 @@ async fn a_policy_that_cannot_be_used_fails_the_review_and_names_its_place() {
     world.on_base(&[(".cicd-toolkit.toml", "[review]\n\nmin_severty = \"low\"\n")]);
     let review = world.post().await;
     assert_eq!(review.outcome, Outcome::Failed);
-    assert!(reason(&review).contains(".cicd-toolkit.toml:3:1: unknown field `min_severty`"), "{}", reason(&review));
+    assert!(reason(&review).contains(".cicd-toolkit.toml:3:1: unknown key `min_severty`"), "{}", reason(&review));
     assert!(reason(&review).contains("did you mean `min_severity`?"), "{}", reason(&review));
     assert_eq!(world.states(), ["error"]);
 

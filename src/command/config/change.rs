@@ -10,6 +10,7 @@ use super::Whose;
 use super::show::in_toml;
 use crate::cli::Changing;
 use crate::command::complete;
+use crate::config::schema::Of;
 use crate::config::{self, Source, edit};
 use crate::converge;
 use crate::error::{Exit, Fail};
@@ -84,17 +85,13 @@ pub fn set(args: &SetArgs, host: &Host) -> Result<Exit> {
     args.whose.key(&args.key)?;
     let file = args.whose.file(host)?;
     let _lock = lock(host, args.changing)?;
-    let before = text_of(host, &file)?;
+    let before = toml_of(host, &args.whose, &file)?;
     let mut refused = None;
     for value in edit::meanings(&args.value) {
         let text = edit::set(before.text(), &args.key, value).with_context(|| not_edited(&file))?;
         match args.whose.check(host, &file, &text) {
             Ok(()) => return change(host, &args.whose, &before, &text, args.changing, Ask::No),
-            // Of a number where a text belongs, what is said of the text tells more; and the other way round.
-            Err(error) => match &refused {
-                Some(earlier) if !is_of_type(earlier) => {}
-                _ => refused = Some(error),
-            },
+            Err(error) => edit::keep_the_telling(&mut refused, error),
         }
     }
     match refused {
@@ -103,15 +100,11 @@ pub fn set(args: &SetArgs, host: &Host) -> Result<Exit> {
     }
 }
 
-fn is_of_type(error: &anyhow::Error) -> bool {
-    error.to_string().contains(": invalid type: ")
-}
-
 pub fn unset(args: &UnsetArgs, host: &Host) -> Result<Exit> {
     args.whose.key(&args.key)?;
     let file = args.whose.file(host)?;
     let _lock = lock(host, args.changing)?;
-    let before = text_of(host, &file)?;
+    let before = toml_of(host, &args.whose, &file)?;
     let Some(text) = edit::unset(before.text(), &args.key).with_context(|| not_edited(&file))? else {
         host.ui.say(&format!("`{}` is not set in `{}`.", args.key, file.display()));
         return Ok(Exit::Done);
@@ -187,15 +180,13 @@ pub fn import(args: &ImportArgs, host: &Host) -> Result<Exit> {
         bail!(Fail::new(format!("`{}` does not exist", args.file.display())));
     };
     let source = Source { path: &args.file, text: &yaml };
-    config::parse_yaml(source)?;
+    config::parse_config(&[source])?;
     let whose = Whose { agent: None };
     let file = whose.file(host)?;
     let _lock = lock(host, args.changing)?;
-    let before = text_of(host, &file)?;
+    let before = toml_of(host, &whose, &file)?;
     let mut text = before.text().to_owned();
-    let settings: toml::Table =
-        if yaml.trim().is_empty() { toml::Table::new() } else { serde_saphyr::from_str(&yaml)? };
-    for (key, value) in leaves("", &settings) {
+    for (key, value) in leaves("", &config::from_text(source, Of::User)?) {
         let value = in_toml(value).parse().with_context(|| format!("`{key}` cannot be written in TOML"))?;
         text = edit::set(&text, &key, value).with_context(|| not_edited(&file))?;
     }
@@ -234,6 +225,13 @@ fn text_of(host: &Host, file: &Path) -> Result<Before> {
         bail!(Fail::new("nothing is set up for this user yet").hint("run `cicdctl init` first"));
     }
     Ok(Before { file: file.to_owned(), old: files::read(file)? })
+}
+
+/// As [`text_of`], of a file that is to be edited key by key: what is no TOML cannot be.
+fn toml_of(host: &Host, whose: &Whose, file: &Path) -> Result<Before> {
+    let before = text_of(host, file)?;
+    config::from_text::<toml::Table>(Source { path: file, text: before.text() }, whose.of())?;
+    Ok(before)
 }
 
 fn lock(host: &Host, changing: Changing) -> Result<Option<std::fs::File>> {

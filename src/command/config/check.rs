@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use crate::config::schema::{self, Of};
-use crate::config::{self, Config, REPOSITORY_FILE, Source};
+use crate::config::{self, Config, REPOSITORY_FILE, Source, variable};
 use crate::error::{Exit, Fail};
 use crate::files;
 use crate::host::Host;
@@ -85,14 +85,25 @@ pub fn check(args: &CheckArgs, host: &Host) -> Result<Exit> {
 fn of_user(host: &Host) -> Result<(usize, Vec<Mistake>)> {
     let mut mistakes = Vec::new();
     let layers = host.layers()?;
-    let mut looked_at = layers.len();
+    let mut looked_at = layers.iter().filter(|(path, _)| !variable::is(path)).count();
     // Each alone, so that all of them are heard.
     for (path, text) in &layers {
         let source = Source { path, text };
-        let parsed = if config::is_yaml(path) { config::parse_yaml(source) } else { config::parse_config(&[source]) };
-        mistakes.extend(parsed.err().map(|error| Mistake::new(path, &error)));
+        mistakes.extend(config::parse_config(&[source]).err().map(|error| Mistake::new(path, &error)));
     }
-    let user = if mistakes.is_empty() { host.config()? } else { Config::default() };
+    for (name, meant) in variable::mistaken(host.variable_names()) {
+        let error = Fail::configuration(format!("{name}: there is no such variable"));
+        let error = error.hint(format!("did you mean `{meant}`?"));
+        mistakes.push(Mistake::new(Path::new(&name), &error.into()));
+    }
+    // Together they may say what an administrator has locked.
+    let user = match host.config() {
+        Err(error) if mistakes.is_empty() => {
+            mistakes.push(Mistake::new(&host.own_config(), &error));
+            Config::default()
+        }
+        user => user.unwrap_or_default(),
+    };
     let catalog = host.skills()?;
     let mut unknown_skills = |path: &Path, config: &Config| {
         for name in &config.review.skills {
@@ -135,8 +146,6 @@ fn of_files(files: &[PathBuf], host: &Host) -> Result<(usize, Vec<Mistake>)> {
                 Ok(name) => config::parse_agent(&name, source, &host.config()?).map(drop),
                 Err(problem) => Err(Fail::configuration(format!("`{}`: {problem}", path.display())).into()),
             }
-        } else if config::is_yaml(path) {
-            config::parse_yaml(source).map(drop)
         } else {
             config::parse_config(&[source]).map(drop)
         };

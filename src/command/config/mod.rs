@@ -14,7 +14,7 @@ use crate::agent::AgentName;
 use crate::command::complete;
 use crate::config::origin::{Layer, Setting, settings};
 use crate::config::schema::{Key, Of, keys};
-use crate::config::{self, Source};
+use crate::config::{self, Source, variable};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 
@@ -94,23 +94,19 @@ impl Whose {
 
     /// Whether `text` could be that file.
     fn check(&self, host: &Host, file: &Path, text: &str) -> Result<()> {
-        let source = Source { path: file, text };
-        if let Some(name) = self.name()? {
-            return config::parse_agent(&name, source, &host.config()?).map(drop);
+        match self.name()? {
+            Some(name) => config::parse_agent(&name, Source { path: file, text }, &host.config()?).map(drop),
+            None => host.config_with(file, text).map(drop),
         }
-        let mut layers = host.layers()?;
-        layers.retain(|(path, _)| path != file);
-        let layers = layers.iter().map(|(path, text)| Source { path, text });
-        config::parse_config(&layers.chain([source]).collect::<Vec<_>>()).map(drop)
     }
 
     /// The settings that hold, of all keys.
     fn settings(&self, host: &Host) -> Result<Vec<Setting>> {
         let user = host.config()?;
         let files = host.layers()?;
-        let user_layers = files.iter().map(|(path, text)| Source { path, text });
+        let all = files.iter().map(|(path, text)| Source { path, text });
         let Some(name) = self.name()? else {
-            let layers: Vec<Layer<'_>> = user_layers.map(|source| Layer { source, name_of: its_own }).collect();
+            let layers: Vec<Layer<'_>> = all.map(|source| Layer { source, name_of: its_own }).collect();
             return settings(&keys(Of::User), &toml::Table::try_from(&user)?, &layers);
         };
         let agent = host.known_agent(&name, &user)?;
@@ -128,8 +124,10 @@ impl Whose {
         let file = host.paths.agent_file(&name);
         let text = crate::files::read(&file)?.unwrap_or_default();
         let own = Layer { source: Source { path: &file, text: &text }, name_of: its_own };
-        let layers = user_layers.map(|source| Layer { source, name_of: of_an_agent }).chain([own]);
-        settings(&keys(Of::Agent), &effective, &layers.collect::<Vec<_>>())
+        let mut layers: Vec<Layer<'_>> = all.map(|source| Layer { source, name_of: of_an_agent }).collect();
+        let first = layers.partition_point(|layer| !variable::is(layer.source.path));
+        layers.insert(first, own);
+        settings(&keys(Of::Agent), &effective, &layers)
     }
 
     /// The key of that name, or an error that says which was probably meant.

@@ -12,7 +12,7 @@ use crate::ui::dim;
 
 /// Show every setting as it holds
 ///
-/// In TOML, a line each; with `--origin` each line ends with the file and line that says so. What is set nowhere, and has
+/// In TOML, a line each; with `--origin` each line ends with the file and line, or the variable, that says so. What is set nowhere, and has
 /// no default, is not shown but with `--json`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -120,6 +120,9 @@ pub fn in_toml(value: &toml::Value) -> String {
 }
 
 fn origin(setting: &Setting, host: &Host) -> String {
+    if let Some(variable) = &setting.variable {
+        return format!("${variable}");
+    }
     match (&setting.file, setting.line) {
         (None, _) => "default".into(),
         (Some(file), line) => {

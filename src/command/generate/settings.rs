@@ -34,7 +34,17 @@ Sizes are bytes with the units K, M, G and T, powers of 1024: \fI512M\fR. Times 
 \fI90s\fR, \fI1h 30m\fR. Shares of CPU time are percent of one CPU: \fI25%\fR.
 "#;
 
-const TAIL: &str = r#".SH EXAMPLES
+const TAIL: &str = r#".SH ENVIRONMENT
+Each key of the tables [job], [review], [trigger], [policy], [engine], [forge] and [budget] has a variable, whose value
+is above all files but a repository's: \fBCICD_JOB_MEMORY\fR is job.memory, \fBCICD_ENGINE_CLAUDE_MODEL\fR is
+engine.claude.model. A list is written with commas, or as in TOML. What is empty is not set, and what an administrator
+has locked stays locked.
+.PP
+A variable holds for the process that has it. A runner has those of [environment];
+.BR cicdctl\-review (1)
+asks the runner for CICD_REVIEW_ENGINE, CICD_REVIEW_SKILLS and CICD_REVIEW_POST of the shell that it is called in, and
+says which others the runner does not see. What units are made of, such as limits, is in files only.
+.SH EXAMPLES
 .nf
 [review]
 engine = "claude"

@@ -1,14 +1,12 @@
 //! `cicdctl status --all-users`: a line for each user who has a runner.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::process::Command as Process;
 
-use super::{record, require_root, users_with_a_runner};
+use super::{as_user, record, require_root, users_with_a_runner};
 use crate::error::Exit;
 use crate::host::Host;
 use crate::install::Manifest;
@@ -45,11 +43,7 @@ pub async fn run(host: &Host) -> Result<Exit> {
 
 async fn look(host: &Host, user: String) -> Row {
     let asked = async {
-        let mut process = Process::new(&host.program);
-        process.args(["--user", &user, "status", "--json", "--quiet"]).stdin(Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(PATIENCE, process.output()).await;
-        let output = output.with_context(|| format!("it did not answer within {} s", PATIENCE.as_secs()))?;
-        let output = output.context("could not start this program once more")?;
+        let output = as_user(&host.program, &user, &["status", "--json", "--quiet"], PATIENCE).await?;
         serde_json::from_slice(&output.stdout).with_context(|| {
             let said = plain::one_line(&String::from_utf8_lossy(&output.stderr), 300);
             if said.is_empty() { "it printed no status".to_owned() } else { said }

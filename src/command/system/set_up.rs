@@ -6,7 +6,7 @@ use std::process::Command as Process;
 
 use anyhow::{Context, Result, bail};
 
-use super::{as_user, lock, record, succeeded, user};
+use super::{is_done_by, lock, record, user};
 use crate::cli::Changing;
 use crate::converge;
 use crate::error::{Exit, Fail};
@@ -34,6 +34,8 @@ const BIN: &str = "/usr/local/bin";
 
 pub async fn run(wish: Wish<'_>, host: &Host) -> Result<Exit> {
     let _lock = lock(host, "sets a host up for all its users")?;
+    // What is made is for everybody to read, whatever root is used to.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     for dir in [host_wide::OPT, host_wide::ETC, host_wide::VAR, host_wide::UNIT_DIR, BIN] {
         files::check_owner(Path::new(dir), 0)?;
     }
@@ -65,16 +67,13 @@ pub async fn run(wish: Wish<'_>, host: &Host) -> Result<Exit> {
     {
         manifest.note_directory(dir);
     }
-    for link in program.links() {
-        if link.symlink_metadata().is_err() {
-            manifest.note_link(&link);
-        }
-    }
+    todo.links.iter().for_each(|link| manifest.note_link(link));
     for User { name, .. } in &asked {
         if !manifest.users.contains(name) {
             manifest.users.push(name.clone());
         }
     }
+    manifest.reload |= plan.changes.iter().any(|change| change.file.path == Path::new(DELEGATE));
     files::make_dir(Path::new(host_wide::VAR), 0o755)?;
     manifest.save(&record())?;
     for dir in &todo.directories {
@@ -93,9 +92,13 @@ pub async fn run(wish: Wish<'_>, host: &Host) -> Result<Exit> {
     }
     dir::apply(&plan)?;
     let made = Process::new("systemd-tmpfiles").args(["--create", TMPFILES]).status();
-    succeeded(made.context("could not start `systemd-tmpfiles`")?, "`systemd-tmpfiles --create`")?;
-    if plan.changes.iter().any(|change| change.file.path == Path::new(DELEGATE)) {
+    if !made.context("could not start `systemd-tmpfiles`")?.success() {
+        bail!(Fail::new("`systemd-tmpfiles --create` failed; what is above says why"));
+    }
+    if manifest.reload {
         Manager::of_system().await?.reload().await?;
+        manifest.reload = false;
+        manifest.save(&record())?;
         host.ui.say("User managers that start from now on delegate all controllers; one that runs does so once its user has logged out, or after `systemctl restart user@UID.service`.");
     }
 
@@ -107,8 +110,7 @@ pub async fn run(wish: Wish<'_>, host: &Host) -> Result<Exit> {
         if !home.join(".config/cicd-toolkit/config.toml").exists() {
             arguments.extend(wish.also.iter().map(String::as_str));
         }
-        let status = as_user(&program.path, name, &arguments).status();
-        if !status.with_context(|| format!("could not start `{}`", program.path.display()))?.success() {
+        if !is_done_by(host, &program.path, name, &arguments).await? {
             failed.push(name.as_str());
         }
     }

@@ -1,12 +1,14 @@
 //! `cicdctl uninstall --system`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::set_up::present;
-use super::{as_user, lock, record, users_with_a_runner};
+use super::{is_done_by, lock, record, users_with_a_runner};
 use crate::cli::Changing;
+use crate::command::uninstall::{leads_to_us, sorted};
 use crate::converge;
 use crate::error::{Exit, Fail};
 use crate::files;
@@ -15,10 +17,29 @@ use crate::host_wide;
 use crate::install::Manifest;
 use crate::systemd::Manager;
 use crate::unit::host::{self as units, DELEGATE, User};
-use crate::unit::plan::{Authorship, Plan, Present};
+use crate::unit::plan::{Plan, Present};
 use crate::unit::{dir, escape::program_of};
 
-pub async fn run(purge: bool, changing: Changing, host: &Host) -> Result<Exit> {
+/// The slice of our units in a user's manager (systemd.special(7): below `user@UID.service`), and all that is in it.
+fn kill(user: &User) -> Result<()> {
+    let uid = user.uid;
+    let slice = format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service/cicd.slice/cgroup.kill");
+    match std::fs::write(&slice, "1") {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("could not kill by `{slice}`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub struct Wish {
+    /// Remove what users and the host have kept, too.
+    pub purge: bool,
+    /// Go on where a user's own part cannot be taken back.
+    pub force: bool,
+}
+
+pub async fn run(Wish { purge, force }: Wish, changing: Changing, host: &Host) -> Result<Exit> {
     let _lock = lock(host, "takes back what was set up for all users")?;
     let noted = Manifest::load(&record())?;
     let places = units::places(host.program.clone());
@@ -28,15 +49,11 @@ pub async fn run(purge: bool, changing: Changing, host: &Host) -> Result<Exit> {
         host.ui.say("Nothing to remove: this host is not set up for all its users.");
         return Ok(Exit::Done);
     }
-    let manifest = noted.unwrap_or_default();
+    let mut manifest = noted.unwrap_or_default();
     let (with_us, by_themselves): (Vec<User>, Vec<User>) =
         users_with_a_runner(&manifest)?.into_iter().partition(|user| manifest.users.contains(&user.name));
-    let (ours, others): (Vec<Present>, Vec<Present>) = present.into_iter().partition(|file| match file.authorship {
-        Authorship::Ours => true,
-        Authorship::Edited => purge,
-        Authorship::Foreign | Authorship::Link => false,
-    });
-    let links: Vec<&PathBuf> = manifest.links.iter().filter(|link| link.is_symlink()).collect();
+    let (ours, _) = sorted(host, present, purge);
+    let links: Vec<PathBuf> = manifest.links.iter().filter(|link| leads_to_us(host, link)).cloned().collect();
     let policy = &host_wide::config_files()[1];
     let policy_is_ours = files::read(policy)?.is_some_and(|text| text == units::POLICY);
     let mut lines: Vec<String> = with_us
@@ -62,21 +79,14 @@ pub async fn run(purge: bool, changing: Changing, host: &Host) -> Result<Exit> {
             user.name, user.name, user.name
         ));
     }
-    for Present { path, authorship, .. } in &others {
-        let what = match authorship {
-            Authorship::Link => "is a symlink",
-            Authorship::Edited => "was edited by hand",
-            _ => "was not written by cicdctl",
-        };
-        host.ui.warn(&format!("`{}` {what} and is left as it is", path.display()));
-    }
     if !converge::agreed(host, &Plan::default(), &lines, changing, converge::Question::No)? {
         return Ok(Exit::Done);
     }
 
     // By what their units start, which they can read, too.
-    let program =
-        ours.iter().find_map(|file| program_of(&file.text)).map_or_else(|| host.program.clone(), PathBuf::from);
+    let of_units = ours.iter().find_map(|file| program_of(&file.text)).map(PathBuf::from);
+    let program = of_units.or_else(|| Some(host_wide::program()).filter(|program| program.exists()));
+    let program = program.unwrap_or_else(|| host.program.clone());
     let mut failed = Vec::new();
     for user in &with_us {
         host.ui.say(&format!("{}: cicdctl uninstall", user.name));
@@ -84,33 +94,46 @@ pub async fn run(purge: bool, changing: Changing, host: &Host) -> Result<Exit> {
         if purge {
             arguments.push("--purge");
         }
-        let status = as_user(&program, &user.name, &arguments).status();
-        if !status.with_context(|| format!("could not start `{}`", program.display()))?.success() {
-            failed.push(user.name.as_str());
+        if !is_done_by(host, &program, &user.name, &arguments).await? {
+            failed.push(user);
         }
     }
+    manifest.users.retain(|name| failed.iter().any(|user: &&User| user.name == *name));
+    manifest.save(&record())?;
     if !failed.is_empty() {
-        bail!(
-            Fail::new(format!("the runner of {} is still there, so the host stays as it is", failed.join(", ")))
-                .hint("what is above says why; run this again once that is mended")
-        );
+        let names = failed.iter().map(|user| user.name.as_str()).collect::<Vec<_>>().join(", ");
+        if !force {
+            bail!(Fail::new(format!("the runner of {names} is still there, so the host stays as it is")).hint(
+                "what is above says why; run this again once that is mended, or with `--force`, which kills what \
+                     runs of it"
+            ));
+        }
+        for user in &failed {
+            kill(user)?;
+        }
+        host.ui.warn(&format!("{names}: what there is in the home, and lingering, stays"));
+    }
+    if ours.iter().any(|file| file.path == Path::new(DELEGATE)) {
+        manifest.reload = true;
+        manifest.save(&record())?;
     }
     for Present { path, text, .. } in &ours {
         files::remove_if(path, text)?;
     }
-    if ours.iter().any(|file| file.path == Path::new(DELEGATE)) {
+    if manifest.reload {
         files::remove_dir_if_empty(Path::new(DELEGATE).parent().unwrap_or(Path::new("/")));
         Manager::of_system().await?.reload().await?;
     }
     dir::sweep(&places)?;
-    for link in links {
+    for link in &links {
         files::remove(link)?;
     }
     if policy_is_ours {
         files::remove(policy)?;
     }
     if purge {
-        for dir in own {
+        // The record goes last: who is killed here is taken up by the next run.
+        for dir in [own[0], own[1], &Path::new(host_wide::VAR).join("users"), own[2]] {
             files::remove_tree(dir)?;
         }
     } else {

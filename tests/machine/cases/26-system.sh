@@ -49,7 +49,7 @@ shows "and for the other" '^bob +(ready|asleep) +1 +0 +0 +1 reviewed, 0 failed'
 check "in JSON, too" as_root sh -c 'cicdctl status --all-users --json | jq -e "map(.user) == [\"alice\", \"bob\"] and all(.[]; .status.trouble | type == \"array\")"'
 
 "$MACHINE" exec "$name" -- sh -c 'cat >/etc/cicd-toolkit/config.toml' <<'END'
-locked = ["job.memory", "agents.limits.memory"]
+locked = ["job.memory", "agents.limits.memory", "hardening.level"]
 [job]
 memory = "1G"
 [runner.limits]
@@ -59,6 +59,7 @@ check "what the administrator has changed is rolled out" as_root cicdctl init --
 check "and read by the managers that run" expect_output '^734003200$' alice 'systemctl --user show -P MemoryMax cicd-runner.service'
 check "a locked key stays as it is" expect_status 1 expect_output 'config.toml:[0-9]+: `job.memory`: the administrator of this host has locked it' \
     alice 'cicdctl config set job.memory 9G'
+check "so does the engine's sandbox" expect_status 4 expect_output 'has locked `hardening.level`' alice 'cd myapp && cicdctl config set engine.command.argv "[\"/bin/true\"]" && cicdctl review HEAD~1..HEAD --engine command --unsandboxed'
 check "in agents, too" expect_status 1 expect_output 'myapp.toml:[0-9]+: `limits.memory`: the administrator of this host' alice 'cicdctl agent set myapp --memory 9G'
 check "others are the user's" alice 'cicdctl config set runner.limits.memory 300M && cicdctl apply --yes --quiet &&
     test "$(systemctl --user show -P MemoryMax cicd-runner.service)" = 314572800 && test -e ~/.config/systemd/user/cicd-runner.service'
@@ -67,7 +68,13 @@ check "and go back to the host's" alice 'cicdctl config set runner.limits.memory
 check "a skill of the host is everybody's" as_root sh -c 'printf "%s\n" --- "description: house rules" --- "Look for tabs." >/opt/cicd-toolkit/skills/house.md'
 check "so users find it" expect_output 'house' as_user bob cicdctl skill list
 
-check "another user sets up alone, with the units of the host" as_user carol cicdctl --user carol init --yes --quiet
+check "another user sets up alone" as_user carol cicdctl --user carol init --yes --quiet
+check "with the units of the host, and what the administrator says in them" as_user carol sh -c 'test ! -e ~/.config/systemd/user/cicd-runner.service &&
+    test "$(systemctl --user show -P MemoryMax cicd-runner.service)" = 734003200'
+check "a variable is no way around a lock" expect_status 1 expect_output 'CICD_JOB_MEMORY: `job.memory`: the administrator' as_user carol env CICD_JOB_MEMORY=9G cicdctl status
+check "nor is another file in the place of hers" expect_status 1 expect_output '^/tmp/c.yaml: `job.memory`: the administrator' as_user carol sh -c 'printf "job:\n  memory: 9G\n" >/tmp/c.yaml; cicdctl --config /tmp/c.yaml config check'
+check "who is gone and there again keeps to it from the start" as_user carol sh -c 'cicdctl uninstall --purge --yes --quiet; ! test -e ~/.config/cicd-toolkit'
+check "so she sets up once more" as_user carol cicdctl init --yes --quiet
 check "root sees that, too" expect_output '^carol ' as_root cicdctl status --all-users
 run as_root cicdctl uninstall --system --purge --yes
 ended "root takes it back" 0
@@ -81,6 +88,13 @@ for user in alice bob; do as_user "$user" true; done
 same "all is as it was" "$installed" "$(as_root sh -c "$EVERYWHERE")"
 
 check "set up once more" as_root cicdctl init --system --users alice --yes --quiet
+check "and taken back, but for what was kept" as_root cicdctl uninstall --system --yes --quiet
+check "who goes on alone works with what was kept" expect_output '^reviewed: 11 findings' alice 'cicdctl init --yes --quiet && cicdctl agent add myapp --path ~/myapp --yes --quiet && cd myapp && cicdctl review HEAD~1..HEAD'
+alice 'cicdctl uninstall --purge --yes --quiet'
+check "the host is set up again" as_root cicdctl init --system --users alice,bob --yes --quiet
+as_root sh -c 'echo "{" >/var/lib/cicd-toolkit/users/1002/sessions/install.json'
+check "who cannot be taken back is no reason to give up on the others" expect_status 1 expect_output 'the runner of bob is still there' as_root cicdctl uninstall --system --yes
+check "alice is taken back" as_root sh -c '! test -e /home/alice/.local/state/cicd-toolkit/install.json && pgrep -u bob -x cicdctl && ! pgrep -u alice -x cicdctl'
 check "dpkg purges it, and the host's set-up with it" as_root dpkg -P cicdctl
 check "nothing of it runs" as_root sh -c '! pgrep -x cicdctl'
 check "nothing is left of the host's" as_root sh -c 'test ! -e /opt/cicd-toolkit && test ! -e /etc/cicd-toolkit && ! ls /etc/systemd/user | grep cicd && test ! -e /usr/local/bin/cicd-runner'

@@ -47,7 +47,7 @@ refused "an unknown option" 2 'unexpected argument' 'cicdctl status --frob'
 
 config='$HOME/.config/cicd-toolkit/config.toml'
 alice "sed 's/^#idle_timeout = .*/idle_timout = \"5m\"/' $config >wrong.toml"
-refused "an unknown key: file, line and the right name" 1 'wrong\.toml:7:[0-9]+: unknown field `idle_timout`' \
+refused "an unknown key: file, line and the right name" 1 'wrong\.toml:7:[0-9]+: unknown key `idle_timout`' \
     'cicdctl --config ~/wrong.toml status'
 shows "did you mean" 'did you mean `idle_timeout`\?'
 check "wrong configuration in the place of the right one" alice "cp $config right.toml; cp wrong.toml $config"
