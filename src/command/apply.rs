@@ -145,7 +145,10 @@ fn affected(plan: &Plan, active: &[String]) -> Vec<String> {
         plan.changes.iter().any(|change| {
             let path = change.file.path.to_string_lossy();
             let template = unit.split_once('@').map(|(name, rest)| (name, rest.rsplit('.').next().unwrap_or_default()));
-            path.ends_with(&format!("/{unit}"))
+            // The manager gives what is there to whatever it starts from now on.
+            let is_environment = path.contains("/environment.d/") && unit.ends_with(".service");
+            is_environment
+                || path.ends_with(&format!("/{unit}"))
                 || path.contains(&format!("/{unit}.d/"))
                 || template.is_some_and(|(name, kind)| path.ends_with(&format!("/{name}@.{kind}")))
         })
@@ -173,6 +176,8 @@ mod tests {
         assert_eq!(affected(&plan, &active), ["cicd-agent@b.service"]);
         let plan = Plan { changes: vec![change("/u/cicd-runner.service")] };
         assert_eq!(affected(&plan, &active), ["cicd-runner.service"]);
+        let plan = Plan { changes: vec![change("/c/environment.d/cicd-toolkit.conf")] };
+        assert_eq!(affected(&plan, &active), ["cicd-runner.service", "cicd-agent@a.service", "cicd-agent@b.service"]);
     }
 
     #[test]

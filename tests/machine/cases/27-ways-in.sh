@@ -66,6 +66,9 @@ for way in ssh su 'su -' 'sudo -u' 'sudo -i' service cron 'root --user'; do
     shows "$way: and reaches the manager" '^host +runs without a login, user bus'
     row "$way" "${cold[$way]}" 'works'
 done
+check "root at a terminal: the user's process has another one" as_root sh -c 'sleep 6 | TERM=xterm timeout 5 script -qec "cicdctl --user bob top" /dev/null >/dev/null 2>&1 &
+    sleep 3; ps -eo user=,tty=,comm= | grep "pts.*cicdctl$" | sort >/tmp/ttys; wait; cat /tmp/ttys
+    test "$(cut -d" " -f1 /tmp/ttys | paste -sd" ")" = "bob root" && test "$(awk "{print \$2}" /tmp/ttys | sort -u | wc -l)" = 2'
 as_root cicdctl --user bob uninstall --purge --yes --quiet
 
 check "nologin: root sets it up" as_root cicdctl --user svc init --yes --quiet
@@ -78,6 +81,13 @@ check "root without --user is told" expect_status 2 expect_output 'cicdctl --use
 row root 'is told of --user' 'is told of --user'
 
 set_up --yes || exit
+check "a variable of [environment] reaches the runner" expect_output '^reviewed: 7 findings' \
+    alice 'cicdctl config set environment.CICD_REVIEW_MIN_SEVERITY high && cicdctl apply --yes && cd myapp && cicdctl review HEAD~1..HEAD'
+check "and is gone again" expect_output '^reviewed: 11 findings' \
+    alice 'cicdctl config unset environment.CICD_REVIEW_MIN_SEVERITY && cicdctl apply --yes && cd myapp && cicdctl review HEAD~1..HEAD'
+run alice 'cd myapp && CICD_REVIEW_ENGINE=claude CICD_JOB_TASKS=77 cicdctl review HEAD~1..HEAD'
+shows "of those of the shell the runner is asked for the engine" 'the engine `claude` is not installed'
+shows "and what it does not see is said" 'the runner does not see `CICD_JOB_TASKS`'
 alice 'systemctl --user stop dbus.socket dbus.service 2>/dev/null; systemctl --user mask --runtime dbus.socket dbus.service; rm -f /run/user/1001/bus' >/dev/null 2>&1
 run alice 'cicdctl status'
 ended "no bus daemon: status works" 0
