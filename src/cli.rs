@@ -96,6 +96,7 @@ pub enum Command {
     Skill(command::skill::Command),
     #[command(subcommand)]
     Workflow(command::workflow::Command),
+    Schema(command::schema::Args),
     #[command(subcommand)]
     Secret(command::secret::Command),
     #[command(subcommand, hide = true)]
@@ -214,6 +215,7 @@ async fn dispatch(command: Command, host: Host) -> Result<Exit> {
         Command::Skill(command) => command::skill::run(command, &host),
         Command::Workflow(command) => command::workflow::run(command, &host),
         Command::Secret(command) => command::secret::run(command, &host).await,
+        Command::Schema(args) => command::schema::run(&args, &host),
         Command::Run(command) => command::run::run(command, host).await,
         Command::Generate(args) => command::generate::run(&args),
     }

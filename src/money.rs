@@ -9,6 +9,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, Mul};
 
+use schemars::JsonSchema;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -152,7 +153,7 @@ impl<'de> Deserialize<'de> for Cap {
 }
 
 /// What a cap is over. In this order it is named where several are spent: first what has room again last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// All reviews of one pull request.

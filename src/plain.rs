@@ -4,6 +4,8 @@
 //! that nobody sees. [`one_line`], [`prose`] and [`code`] take them out of what is kept; [`visible`] writes them out
 //! where the text must stay as it is (paths, lines of code).
 
+use serde::Serialize;
+
 /// One line of at most `max` characters, its white space runs made single blanks.
 pub fn one_line(text: &str, max: usize) -> String {
     let shown: String = without_escapes(text).chars().filter(|c| c.is_whitespace() || !is_hidden(*c)).collect();
@@ -38,20 +40,19 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// JSON that says the same to who reads it, and nothing to a terminal: what cannot be seen is written as JSON escapes it,
-/// since it can only be within strings.
-pub fn json(text: String) -> String {
-    if !text.chars().any(|c| !c.is_ascii() && is_hidden(c)) {
-        return text;
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
+/// Indented JSON that says the same to who reads it, and nothing to a terminal: what cannot be seen can only be within
+/// strings, so it is written as JSON escapes it.
+pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let json = serde_json::to_string_pretty(value)?;
+    let mut text = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
         match c {
-            c if c.is_ascii() || !is_hidden(c) => shown.push(c),
-            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}"))),
+            c if c == '\n' || !is_hidden(c) => text.push(c),
+            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}"))),
         }
     }
-    shown
+    text.push('\n');
+    Ok(text)
 }
 
 /// A line of code as it can be printed: tabs become blanks, the rest of what cannot be seen is written out.
@@ -163,9 +164,9 @@ mod tests {
 
     #[test]
     fn json_is_the_same_for_who_reads_it() {
-        let value = serde_json::json!({"a": "x\u{9b}31m \u{202e}\u{e0041}", "b": ["ä", "\u{1b}"]});
-        let text = json(value.to_string());
-        assert_eq!(text, r#"{"a":"x\u009b31m \u202e\udb40\udc41","b":["ä","\u001b"]}"#);
+        let value = serde_json::json!(["x\u{9b}31m \u{202e}\u{e0041}\u{7f}", "ä\u{1b}"]);
+        let text = json(&value).unwrap();
+        assert_eq!(text, "[\n  \"x\\u009b31m \\u202e\\udb40\\udc41\\u007f\",\n  \"ä\\u001b\"\n]\n");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 

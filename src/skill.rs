@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
@@ -49,7 +50,7 @@ const EMBEDDED: [(&str, &str); 6] = [
 ];
 
 /// A checked skill.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Skill {
     pub name: String,
     pub description: String,
@@ -63,7 +64,7 @@ pub struct Skill {
 }
 
 /// What is wrong with a skill's file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Problem {
     /// Line and column, from 1; absent where it is about the file as a whole.
     pub place: Option<(usize, usize)>,

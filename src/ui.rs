@@ -132,7 +132,7 @@ impl Ui {
     }
 
     pub fn data_json<T: serde::Serialize>(&self, value: &T) -> Result<()> {
-        self.data(&plain::json(serde_json::to_string_pretty(value)?))
+        self.data(&plain::json(value)?)
     }
 
     /// What was done or is going on: to stderr, unless `--quiet`.

@@ -1,5 +1,6 @@
 //! What `status` says of hardening: nothing is tried for it, the last probe is remembered.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::{Config, Level};
@@ -8,7 +9,7 @@ use crate::probe::memory::{Memory, Under};
 use crate::probe::{self, Standing};
 use crate::systemd::UnitState;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Hardening {
     level: Level,
     /// `None` where no probe has looked at what is there now.

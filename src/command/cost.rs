@@ -7,6 +7,7 @@ use anyhow::Result;
 use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::{BudgetConfig, Config};
@@ -36,7 +37,7 @@ pub struct Args {
     since: Option<Date>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum By {
     Day,
@@ -47,16 +48,17 @@ enum By {
 }
 
 /// Everything that is shown, and what `--json` prints; amounts in US dollars.
-#[derive(Debug, PartialEq, Serialize)]
-struct Report {
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Report {
     by: By,
+    #[schemars(with = "String")]
     since: Date,
     lines: Vec<Line>,
     total: Line,
     caps: Vec<CapLine>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 struct Line {
     /// The day, the project, …
     name: String,
@@ -75,7 +77,7 @@ struct Line {
 }
 
 /// A cap over a day or a month.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CapLine {
     scope: Scope,
     /// Whose it is; the user's where it is absent.
@@ -315,7 +317,7 @@ fn ending(text: &str, width: usize) -> String {
 }
 
 /// What `cicdctl status` says about money.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Today {
     spent: Usd,
     reserved: Usd,

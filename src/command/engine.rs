@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::Changing;
@@ -161,8 +162,9 @@ fn wanted_anew(host: &Host, engine: EngineName, config: &Config) -> Result<Optio
 }
 
 /// One engine, as `--json` has it.
-#[derive(Serialize)]
-struct Row {
+/// An engine, as `--json` has it.
+#[derive(Serialize, JsonSchema)]
+pub struct Row {
     engine: EngineName,
     used_by: Vec<String>,
     program: Option<PathBuf>,
@@ -438,8 +440,9 @@ fn unpin(host: &Host, engine: Option<EngineName>, changing: Changing) -> Result<
 }
 
 /// One comparison, as `--json` has it.
-#[derive(Serialize)]
-struct Compared {
+/// An engine beside its pin, as `--json` has it.
+#[derive(Serialize, JsonSchema)]
+pub struct Compared {
     engine: EngineName,
     program: PathBuf,
     /// `pinned`, `unpinned` or `changed`

@@ -20,6 +20,7 @@ pub mod metrics;
 mod progress;
 pub mod review;
 pub mod run;
+pub mod schema;
 pub mod secret;
 pub mod skill;
 pub mod status;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use clap_complete::ArgValueCandidates;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::command::complete;
@@ -56,8 +57,9 @@ pub enum Command {
 }
 
 /// A skill as `--json` has it.
-#[derive(Serialize)]
-struct Row<'a> {
+/// A skill, as `--json` has it.
+#[derive(Serialize, JsonSchema)]
+pub struct Row<'a> {
     name: &'a str,
     /// `embedded` or `host`
     origin: &'static str,

@@ -1,5 +1,6 @@
 //! `cicdctl job list --why 42`: what became of each job of a pull request, and why, in words. Pure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::agent::AgentName;
@@ -12,7 +13,7 @@ use crate::review::Outcome;
 const MAX_REASON: usize = 1000;
 
 /// A job, and what became of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Explained<'a> {
     #[serde(flatten)]
     job: &'a Job,

@@ -408,7 +408,7 @@ pub struct AgentBudget {
 }
 
 /// One agent: its name, its project and the configuration that holds for it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Agent {
     pub name: AgentName,
     /// Working copy of the project.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 use toml_edit::Document;
 
@@ -11,10 +12,11 @@ use super::schema::{Key, Of};
 use super::variable;
 
 /// One key, what holds for it, and why.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Setting {
     pub key: String,
     /// Absent where nothing is set, and the default is to have nothing.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub value: Option<toml::Value>,
     /// The file that says so; absent for defaults.
     pub file: Option<PathBuf>,

@@ -43,7 +43,7 @@ pub fn from_text<T: DeserializeOwned>(source: Source<'_>, of: Of) -> Result<T, F
             let place = at_place(source.text, at);
             let message = error.message().lines().collect::<Vec<_>>().join("; ");
             let line = source.text.lines().nth(place.0 - 1).unwrap_or_default();
-            in_words(source.at(place.0, Some(place.1)), &message, line, source.text.get(at..).unwrap_or_default(), of)
+            in_words(&source.at(place.0, Some(place.1)), &message, line, source.text.get(at..).unwrap_or_default(), of)
         });
     }
     serde_saphyr::from_str(text).map_err(|error| {
@@ -51,7 +51,7 @@ pub fn from_text<T: DeserializeOwned>(source: Source<'_>, of: Of) -> Result<T, F
         let message = error.without_snippet().to_string();
         // It stands at the front already.
         let message = message.split(" at line ").next().unwrap_or_default();
-        let mut fail = in_words(source.at(place.0, Some(place.1)), message, "", "", of);
+        let mut fail = in_words(&source.at(place.0, Some(place.1)), message, "", "", of);
         fail.hint.get_or_insert_with(|| "a YAML file takes the keys of config.toml (`cicdctl config show`)".into());
         fail
     })
@@ -69,7 +69,7 @@ pub fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Fail> {
 
 /// What a parser says, for people: without the names of Rust's types, and with what was probably meant. `line` is the one
 /// that it is about and `rest` what follows the place, where that is known.
-fn in_words(at: String, message: &str, line: &str, rest: &str, of: Of) -> Fail {
+fn in_words(at: &str, message: &str, line: &str, rest: &str, of: Of) -> Fail {
     const WORDS: [(&str, &str); 17] = [
         ("unknown field", "unknown key"),
         ("unknown variant", "unknown value"),

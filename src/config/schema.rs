@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::policy::{REPOSITORY_FILE, RepositoryFile};
 use super::{ApiUrl, CollectorUrl, Config, Limits, Percent, Size, Span};
 use crate::globs::Glob;
-use crate::money::Cap;
+use crate::money::{Cap, Usd};
 
 /// Which file a schema is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -140,6 +140,20 @@ text! {
     ApiUrl, "^https?://", "Address of the API.";
     CollectorUrl, "^http://", "Address of a collector of OpenTelemetry on this host: http://127.0.0.1:4318.";
     Glob, "^.", "Glob.";
+}
+
+impl JsonSchema for Usd {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Usd".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": 0, "description": "US dollars." })
+    }
 }
 
 impl JsonSchema for Cap {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::measure::{self, MOST, Sizes};
@@ -21,7 +22,7 @@ use crate::store::{COPYING, Store, backups, now_ms};
 use crate::task::off_the_loop;
 
 /// What a kind of things has given back, or would.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Taken {
     pub kind: &'static str,
     pub items: u64,
@@ -29,7 +30,7 @@ pub struct Taken {
 }
 
 /// What a collection has found and done.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Report {
     pub dry_run: bool,
     /// After it.

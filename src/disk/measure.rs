@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentName;
@@ -77,7 +78,7 @@ fn bytes(path: &Path) -> u64 {
 }
 
 /// Sizes in bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sizes {
     /// When they were taken, in milliseconds since 1970.
     pub at_ms: i64,
@@ -94,14 +95,14 @@ pub struct Sizes {
     pub mirrors: Vec<MirrorSize>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScopeSize {
     pub agent: Option<String>,
     pub workspace: u64,
     pub engine_home: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MirrorSize {
     pub path: PathBuf,
     /// What it mirrors, as far as it can be told.

@@ -1,5 +1,6 @@
 //! What follows from the answer of a probe. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Attempt, Exceeded, Got, What};
@@ -17,7 +18,7 @@ pub enum Confined {
 }
 
 /// How far a confinement holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// All that it is to refuse was tried and refused.

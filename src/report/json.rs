@@ -1,7 +1,7 @@
 //! The review as it is, for programs.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::plain;
 use crate::review::Review;
@@ -10,12 +10,22 @@ pub fn render(review: &Review) -> String {
     pretty(review)
 }
 
-/// JSON Schema of [`render`]: the part of the API's description that is about a review.
+/// JSON Schema of [`render`].
 pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A review by cicdctl",
+        "$ref": "#/$defs/Review",
+        "$defs": definitions("Review"),
+    })
+}
+
+/// The part of the API's description that is about this type, and what that refers to.
+pub fn definitions(name: &str) -> Map<String, Value> {
     const API: &str = include_str!("../runner/openapi.json");
     let api: Value = serde_json::from_str(API).expect("a constant text");
-    let mut definitions = serde_json::Map::new();
-    let mut waiting = vec!["Review".to_owned()];
+    let mut definitions = Map::new();
+    let mut waiting = vec![name.to_owned()];
     while let Some(name) = waiting.pop() {
         let text = api["components"]["schemas"][&name].to_string().replace("#/components/schemas/", "#/$defs/");
         let schema: Value = serde_json::from_str(&text).expect("it was JSON before");
@@ -23,12 +33,7 @@ pub fn schema() -> Value {
         definitions.insert(name, schema);
         waiting.retain(|name| !definitions.contains_key(name));
     }
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A review by cicdctl",
-        "$ref": "#/$defs/Review",
-        "$defs": definitions,
-    })
+    definitions
 }
 
 fn references(schema: &Value, names: &mut Vec<String>) {
@@ -46,22 +51,9 @@ fn references(schema: &Value, names: &mut Vec<String>) {
     }
 }
 
-/// Indented JSON whose every character can be seen: inside a string, the only place for such a character, it may as
-/// well be written `\u202e`.
+/// As [`plain::json`], of what can be written for sure.
 pub fn pretty(value: &impl Serialize) -> String {
-    let json = serde_json::to_string_pretty(value).expect("these types have string keys and no fallible serializer");
-    let mut text = String::with_capacity(json.len() + 1);
-    for c in json.chars() {
-        if c == '\n' || !plain::is_hidden(c) {
-            text.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            text.push_str(&format!("\\u{unit:04x}"));
-        }
-    }
-    text.push('\n');
-    text
+    plain::json(value).expect("these types have string keys and no fallible serializer")
 }
 
 #[cfg(test)]

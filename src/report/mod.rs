@@ -22,7 +22,7 @@ use crate::plain;
 use crate::quantity::{self, count, grouped};
 use crate::review::{CageUsed, Coverage, EngineUsed, Outcome, Published, Receipt, Review};
 
-pub use json::schema;
+pub use json::{definitions, schema};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {

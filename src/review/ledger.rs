@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -23,7 +24,7 @@ const MAX_LINES: usize = 100;
 /// From which share of common words on two titles are about the same.
 const SIMILAR: f64 = 0.5;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Reported, and nothing came of it yet
@@ -61,7 +62,7 @@ impl FromStr for State {
 }
 
 /// A finding of one pull request, or of a repository on this host, through all its reviews.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// `owner/name` in lower case, or the path of a repository on this host.
     pub project: String,
@@ -86,7 +87,7 @@ pub struct Row {
     pub heard: Heard,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     pub job: String,
     pub base: String,
@@ -95,7 +96,7 @@ pub struct Report {
     pub at_ms: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dismissal {
     pub by: String,
     pub why: Option<String>,
@@ -105,7 +106,7 @@ pub struct Dismissal {
 
 /// How much of the conversation about a finding has been counted: what was counted once does not dismiss again after
 /// somebody has restored the finding.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Heard {
     /// Id of the newest reply.
     pub reply: u64,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use anyhow::{Context, Result, bail};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::creds::Creds;
@@ -21,7 +22,7 @@ const ENCRYPTED: &str = ".cred";
 const MAX_FILE: u64 = 256 << 10;
 
 /// How a secret is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Kept {
     /// By the host's systemd, for this user on this host.
     #[serde(rename = "encrypted")]
@@ -45,7 +46,7 @@ impl Kept {
 }
 
 /// A secret that is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Stored {
     pub name: String,
     pub kept: Kept,

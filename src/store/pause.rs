@@ -7,6 +7,7 @@
 
 use anyhow::Result;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Store, begin, now_ms};
@@ -15,7 +16,7 @@ use crate::api::{Job, JobState};
 use crate::quantity;
 
 /// Why a scope begins no job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Pause {
     /// It stops once nothing runs any more.
     pub drains: bool,

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use rusqlite::{OptionalExtension, Transaction, params};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::queue::{self, Ask};
@@ -32,7 +33,7 @@ impl Watch {
 }
 
 /// How a watch stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WatchState {
     /// What was open at the first look is known.
     pub begun: bool,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use zbus::wire::Variant;
@@ -40,7 +41,7 @@ pub const CONFINING: [&str; 29] = [
 ];
 
 /// The state of one unit, as `status` shows it. A property that the manager does not have is `None`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct UnitState {
     pub name: String,
     pub load: String,

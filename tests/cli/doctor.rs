@@ -93,3 +93,16 @@ fn a_wrong_configuration_is_a_check_that_failed() {
         .stderr("2 checks failed.\n")
         .stdout_has(&["FAILED   config ", "config.toml:2: `runner.jobs`: it must be 1 to 64\n"]);
 }
+
+#[test]
+fn each_code_has_its_part_in_the_manual() {
+    let place = Place::new();
+    let mut ran = place.run("doctor --json");
+    let checks: Vec<serde_json::Value> = serde_json::from_str(&ran.take_stdout()).unwrap();
+    ran.status(1).stderr_has(&["failed"]);
+    assert!(checks.len() > 5, "{checks:?}");
+    for check in checks {
+        let code = check["code"].as_str().unwrap();
+        assert!(cicdctl::command::generate::troubleshooting::CODES.iter().any(|(known, ..)| *known == code), "{code}");
+    }
+}

@@ -171,3 +171,23 @@ fn a_shell_is_told_the_names_that_there_are() {
     // Nothing is written for it.
     assert!(!place.path("home/.local").exists());
 }
+
+#[test]
+fn each_output_has_a_schema_that_is_one() {
+    let place = Place::new();
+    let mut ran = place.run("schema");
+    let names = ran.take_stdout();
+    assert!(names.lines().count() > 20, "{names}");
+    for name in names.lines() {
+        let mut command = place.command(env!("CARGO_BIN_EXE_cicdctl"));
+        let mut ran = crate::Ran::new(name, &command.args(["schema", name]).output().unwrap());
+        let schema: serde_json::Value = serde_json::from_str(&ran.take_stdout()).unwrap();
+        assert_eq!(schema["$id"], format!("urn:cicdctl:{}:1", name.replace(' ', "-")));
+        assert!(jsonschema::draft202012::meta::is_valid(&schema), "{name}");
+        jsonschema::validator_for(&schema).unwrap();
+    }
+    place
+        .run("schema stats")
+        .status(2)
+        .stderr_has(&["`stats` prints no JSON that has a schema", "`cicdctl schema` lists"]);
+}

@@ -1,6 +1,7 @@
 //! `cicdctl agent list`: every agent on a line.
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::command::status;
@@ -19,8 +20,9 @@ use crate::systemd::UnitState;
   cicdctl agent list --json")]
 pub struct Args {}
 
-#[derive(Serialize)]
-struct Row {
+/// An agent, as `--json` has it.
+#[derive(Serialize, JsonSchema)]
+pub struct Row {
     #[serde(flatten)]
     agent: Agent,
     service: Option<UnitState>,

@@ -1,5 +1,9 @@
 //! `cicdctl agent`: the runners of single projects.
 
+pub use list::Row as ListRow;
+pub use set::Row as SetRow;
+pub use show::Shown;
+
 mod add;
 mod change;
 mod drain;

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap_complete::ArgValueCandidates;
+use schemars::JsonSchema;
 use serde::Serialize;
 use toml_edit::DocumentMut;
 
@@ -72,16 +73,17 @@ impl Wanted {
 }
 
 /// What became of one agent, and what `--json` prints.
-#[derive(Debug, Serialize)]
-struct Row {
+/// What was changed of an agent, as `--json` has it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Row {
     agent: String,
     changes: Vec<Change>,
     /// The kernel has all of them now; absent where the unit does not run.
     in_force: Option<bool>,
 }
 
-#[derive(Debug, Serialize)]
-struct Change {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Change {
     limit: &'static str,
     before: Option<String>,
     after: Option<String>,

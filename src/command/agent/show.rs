@@ -3,13 +3,18 @@
 use anyhow::Result;
 use clap_complete::ArgValueCandidates;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::command::complete;
 use crate::command::status;
+use crate::config::{Agent, JobConfig, ReviewConfig};
 use crate::error::{Exit, Fail};
 use crate::host::Host;
 use crate::plain;
 use crate::runner::Scope;
-use crate::store::Store;
+use crate::store::{Pause, Store};
+use crate::systemd::UnitState;
 
 /// Show one agent: project, limits, engine, units, state
 #[derive(Debug, clap::Args)]
@@ -19,6 +24,18 @@ pub struct Args {
     /// Name of the agent
     #[arg(add = ArgValueCandidates::new(complete::agents))]
     name: String,
+}
+
+/// An agent with what holds for it, as `--json` has it.
+#[derive(Serialize, JsonSchema)]
+pub struct Shown {
+    agent: Agent,
+    review: ReviewConfig,
+    job: JobConfig,
+    watch: Option<status::Watching>,
+    pause: Option<Pause>,
+    service: UnitState,
+    socket: UnitState,
 }
 
 pub async fn run(args: Args, host: &Host) -> Result<Exit> {
@@ -31,8 +48,8 @@ pub async fn run(args: Args, host: &Host) -> Result<Exit> {
     let watch = status::watch_of(store.as_ref(), &agent).await?;
     let pause = super::paused(store.as_ref(), &Scope::Agent(name.clone())).await;
     if host.ui.json {
-        let value = serde_json::json!({"agent": agent, "review": agent.config.review, "job": agent.config.job, "watch": watch, "pause": pause, "service": service, "socket": socket});
-        host.ui.data_json(&value)?;
+        let (review, job) = (agent.config.review.clone(), agent.config.job.clone());
+        host.ui.data_json(&Shown { agent, review, job, watch, pause, service, socket })?;
         return Ok(Exit::Done);
     }
     let limits = &agent.limits;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::schema::{self, Of};
@@ -38,8 +39,8 @@ pub struct SchemaArgs {
 }
 
 /// A mistake, as `--json` has it.
-#[derive(Debug, Serialize)]
-struct Mistake {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Mistake {
     file: PathBuf,
     /// With file, line and column where they are known.
     problem: String,

@@ -1,5 +1,7 @@
 //! `cicdctl config`: the configuration shown with its origin, changed with its comments kept, and checked.
 
+pub use check::Mistake;
+
 mod change;
 mod check;
 mod show;

@@ -8,6 +8,7 @@ mod secrets;
 mod upgrade;
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::client::Client;
@@ -41,17 +42,17 @@ pub struct Args {
     dry_run: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Verdict {
+pub enum Verdict {
     Ok,
     Warning,
     Failure,
 }
 
 /// One check. The code is stable: the troubleshooting texts go by it.
-#[derive(Debug, Serialize)]
-struct Check {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Check {
     code: &'static str,
     verdict: Verdict,
     /// What was found.

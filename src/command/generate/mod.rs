@@ -3,6 +3,7 @@
 
 mod pages;
 mod settings;
+pub mod troubleshooting;
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,7 @@ pub fn generated() -> Result<Vec<(PathBuf, Vec<u8>)>> {
     command.build();
     pages::of_commands(&command, &[], &mut found)?;
     found.push((Path::new("man").join("cicd-toolkit.toml.5"), settings::page().into_bytes()));
+    found.push((Path::new("man").join("cicdctl-troubleshooting.7"), troubleshooting::page().into_bytes()));
     Ok(found)
 }
 

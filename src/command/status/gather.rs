@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use jiff::Zoned;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Args;
@@ -30,7 +31,7 @@ use crate::systemd::{self, Linger, Manager, UnitState};
 use crate::unit::{RUNNER_SERVICE, RUNNER_SOCKET};
 
 /// Everything that is shown, and what `--json` prints.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Status {
     pub(super) version: &'static str,
     /// What could not be looked at, and why.
@@ -64,7 +65,7 @@ pub struct Status {
 }
 
 /// As its forge has said last.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Credential {
     /// Of the secret.
     pub(super) name: String,
@@ -87,7 +88,7 @@ impl Credential {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Disk {
     #[serde(skip)]
     pub(super) line: String,
@@ -111,7 +112,7 @@ impl Disk {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Unit {
     pub name: String,
     /// One word for people: `working`, `ready`, `asleep`, `stopped`, `failed`, `crash-loop`, `restarting`, `absent`,
@@ -170,7 +171,7 @@ impl Unit {
 }
 
 /// What an agent watches, and how that goes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Watching {
     pub(super) repo: String,
     /// As it is configured, such as `1m`.
@@ -206,7 +207,7 @@ pub async fn watch_of(store: Option<&Store>, agent: &Agent) -> Result<Option<Wat
 }
 
 /// A limit that was asked for, and what the kernel knows of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LimitState {
     pub name: &'static str,
     pub(super) declared: u64,
@@ -214,7 +215,7 @@ pub struct LimitState {
     pub(super) enforced: Option<bool>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Queue {
     pub queued: u64,
     pub running: u64,
@@ -223,7 +224,7 @@ pub struct Queue {
     pub next_try_ms: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct HostState {
     pub(super) linger: bool,
     pub(super) bus: bool,

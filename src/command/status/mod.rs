@@ -7,6 +7,7 @@ mod watch;
 
 use anyhow::Result;
 use clap_complete::ArgValueCandidates;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::command::complete;
@@ -66,14 +67,16 @@ pub struct Args {
 }
 
 /// As `--json` has it.
-fn with_trouble(status: &Status) -> impl Serialize {
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        #[serde(flatten)]
-        status: &'a Status,
-        /// What needs somebody's attention, each with its remedy.
-        trouble: Vec<String>,
-    }
+/// What `--json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct Shown<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    /// What needs somebody's attention, each with its remedy.
+    trouble: Vec<String>,
+}
+
+fn with_trouble(status: &Status) -> Shown<'_> {
     Shown { status, trouble: trouble(status) }
 }
 

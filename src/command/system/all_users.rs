@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,8 +17,8 @@ use crate::plain;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One user, as `--json` has it.
-#[derive(Debug, Serialize)]
-struct Row {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Row {
     user: String,
     /// What `cicdctl status --json` of that user prints; absent where it could not be had.
     #[serde(skip_serializing_if = "Option::is_none")]

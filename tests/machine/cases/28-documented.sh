@@ -15,5 +15,12 @@ while IFS= read -r line; do
         *) printf '%s\n' "$line" ;;
     esac
 done < <(alice 'PATH=$HOME/.local/bin:$PATH python3 /usr/local/bin/documented /usr/local/share/README.md' 2>&1)
+for one in 'agent show' 'agent set'; do
+    # Of the object itself, or of each in the list.
+    check "$one --json has what its schema says" alice "cicdctl schema $one >/tmp/schema.json
+        cicdctl ${one/set/set --memory 300M} myapp --json | jq -e --slurpfile all /tmp/schema.json '
+            (\$all[0] | if .items then .[\"\$defs\"][.items[\"\$ref\"] | ltrimstr(\"#/\$defs/\")] else . end) as \$of |
+            if type == \"array\" then .[] else . end | (keys - (\$of.properties | keys)) + (\$of.required - keys) == []'"
+done
 check "that were many" test "$checks" -gt 80
 summary
