@@ -75,14 +75,16 @@ configure() {
         cat myapp.toml.first - >myapp.toml.new && mv myapp.toml.new myapp.toml'
 }
 
-# package: the Debian package, in the machine as /root/cicdctl.deb.
+# package: the Debian package and the tarball, in the machine as /root/cicdctl.deb and /root/cicdctl.tar.gz.
 package() {
     if [ -z "${CICDCTL_DEB:-}" ]; then
         local dir
         dir=$(mktemp -d)
-        CICDCTL_DEB=$("$here/../../.ci/package" "$dir" | grep '\.deb$')
+        "$here/../../.ci/package" "$dir" >/dev/null
+        CICDCTL_DEB=$(printf '%s\n' "$dir"/*.deb) CICDCTL_TARBALL=$(printf '%s\n' "$dir"/*.tar.gz)
     fi
     "$MACHINE" put "$name" "$CICDCTL_DEB" /root/cicdctl.deb
+    "$MACHINE" put "$name" "$CICDCTL_TARBALL" /root/cicdctl.tar.gz
 }
 
 # For sh of root: every file of the machine, but for what systemd, polkit, dpkg and the bus keep there themselves.

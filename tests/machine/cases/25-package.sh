@@ -6,6 +6,12 @@
 package
 as_root rm /usr/local/bin/cicdctl
 for user in alice bob; do sample_repo "$user" myapp >/dev/null; done
+check "the tarball has program, pages and completions" as_root sh -c 'mkdir /root/unpacked && tar -C /root/unpacked --strip-components 1 -xzf /root/cicdctl.tar.gz &&
+    cd /root/unpacked && test -s man/cicdctl.1 && test -s completions/_cicdctl && test -s LICENSE && install -m 755 cicdctl /usr/local/bin/'
+check "alice sets up what is in it" alice 'cicdctl init --yes --quiet && cicdctl agent add myapp --path ~/myapp --yes --quiet'
+check "and reviews" expect_output '^reviewed: 11 findings' alice 'cd myapp && cicdctl review HEAD~1..HEAD'
+check "and takes it back" alice 'cicdctl uninstall --purge --yes --quiet'
+as_root rm -r /usr/local/bin/cicdctl /root/unpacked
 before=$(as_root sh -c "$EVERYWHERE")
 
 check "dpkg installs it" as_root dpkg -i /root/cicdctl.deb
