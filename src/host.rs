@@ -338,7 +338,7 @@ impl Host {
                 bail!(Fail::configuration(format!("the configuration `{}` does not exist", own.display())));
             }
             // The units of the deployment guide name one, and its reader may not have written it yet.
-            tracing::warn!("`{}` does not exist; going on without it", own.display());
+            tracing::warn!("`{}` does not exist; going on with the defaults", own.display());
         }
         let mut layers = read_layers(self.config_files())?;
         layers.extend(config::variable::layers(
