@@ -13,6 +13,7 @@ mod parse;
 mod policy;
 mod read;
 pub mod schema;
+mod shape;
 mod value;
 pub mod variable;
 

@@ -17,6 +17,7 @@ use crate::forge::github::app::is_app_id;
 use crate::money::Cap;
 use crate::skill::check_name;
 
+const ABSOLUTE: &str = "it must be an absolute path, such as /home/you/src/shop (`~` means nothing here)";
 /// Above about 30 comments GitHub answers 502 or "submitted too quickly".
 const MAX_INLINE: u32 = 25;
 /// GitHub wants no more; each look that finds something costs requests of an hourly quota.
@@ -36,7 +37,11 @@ pub fn parse_config(layers: &[Source<'_>]) -> Result<Config> {
         let config: Config = from_text(*layer, Of::User)?;
         check(&config).map_err(|(key, problem)| at_key(*layer, key, &problem))?;
         if !config.locked.is_empty() && !lock::may_lock(layer.path) {
-            bail!(at_key(*layer, LOCKED, "only the files of the administrator lock settings"));
+            bail!(at_key(
+                *layer,
+                LOCKED,
+                "only the files of the administrator, in /etc/cicd-toolkit and /opt/cicd-toolkit, lock settings"
+            ));
         }
         if let Some(problem) = lock::problem(&config.locked) {
             bail!(at_key(*layer, LOCKED, &problem));
@@ -75,7 +80,7 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
     if let Some(path) = &file.path
         && !path.is_absolute()
     {
-        bail!(at_key(source, "path", "it is relative; write the whole path of the working copy"));
+        bail!(at_key(source, "path", ABSOLUTE));
     }
     if let Some(repo) = &file.repo
         && !is_repo(repo)
@@ -90,7 +95,7 @@ pub fn parse_agent(name: &AgentName, source: Source<'_>, user: &Config) -> Resul
         bail!(at_key(
             source,
             "watch.interval",
-            "there is nothing to watch; name the project with `repo = \"owner/name\"`"
+            "there is nothing to watch: add `repo = \"owner/name\"` above the first [table]"
         ));
     }
 
@@ -166,11 +171,15 @@ pub fn is_repo(text: &str) -> bool {
     text.len() <= 200 && !text.ends_with(".git") && text.split('/').count() >= 2 && text.split('/').all(part)
 }
 
-/// `acme/shop` of an address that git could have for it.
+/// `acme/shop` of an address that a browser or git could have for it.
 fn repo_of_address(address: &str) -> Option<String> {
-    let mut parts = address.trim_end_matches('/').trim_end_matches(".git").rsplit(['/', ':']);
-    let (name, owner) = (parts.next()?, parts.next()?);
-    Some(format!("{owner}/{name}")).filter(|repo| is_repo(repo))
+    let path = match address.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => address.split_once(':').map_or(address, |(_, path)| path),
+    };
+    let mut parts = path.split('/');
+    let (owner, name) = (parts.next()?, parts.next()?);
+    Some(format!("{owner}/{}", name.trim_end_matches(".git"))).filter(|repo| is_repo(repo))
 }
 
 /// A configuration file that is there but cannot be read.
@@ -229,13 +238,19 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     }
     config.disk.check()?;
     if config.job.timeout.0.is_zero() {
-        return Err(("job.timeout", "it must be longer than nothing".into()));
+        return Err(("job.timeout", "it must be above 0".into()));
     }
     if config.engine.claude.max_turns == 0 {
         return Err(("engine.claude.max_turns", "0 would mean no bound at all; write 1 or more".into()));
     }
     if !(config.engine.claude.max_budget_usd.is_finite() && config.engine.claude.max_budget_usd > 0.0) {
-        return Err(("engine.claude.max_budget_usd", "it must be above 0".into()));
+        return Err(("engine.claude.max_budget_usd", "it must be an amount above 0".into()));
+    }
+    if config.engine.claude.program.as_ref().is_some_and(|program| program.starts_with("~")) {
+        return Err(("engine.claude.program", ABSOLUTE.into()));
+    }
+    if config.job.readable.iter().any(|dir| !dir.is_absolute()) {
+        return Err(("job.readable", ABSOLUTE.into()));
     }
     if let Some(version) = &config.engine.claude.version
         && (version.is_empty() || version.contains(|c: char| c.is_whitespace() || c.is_control()))
@@ -258,7 +273,7 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
         check_name(name).map_err(|problem| ("review.skills", problem))?;
     }
     if config.watch.is_on() && !(MIN_WATCH..=MAX_WATCH).contains(&config.watch.interval) {
-        return Err(("watch.interval", format!("write {MIN_WATCH} to {MAX_WATCH}, or `0s` for not at all")));
+        return Err(("watch.interval", format!("it must be {MIN_WATCH} to {MAX_WATCH}, or `0s` for not at all")));
     }
     if config.watch.debounce > MAX_DEBOUNCE {
         return Err(("watch.debounce", format!("at most {MAX_DEBOUNCE}")));
@@ -273,7 +288,7 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
         ("trigger.command", &trigger.command),
     ];
     if let Some((key, _)) = words.into_iter().find(|(_, text)| text.trim().is_empty()) {
-        return Err((key, "it must have letters".into()));
+        return Err((key, "it must not be empty".into()));
     }
     for glob in &config.review.exclude {
         crate::globs::check_size(glob).map_err(|problem| ("review.exclude", problem))?;
@@ -281,16 +296,21 @@ fn check(config: &Config) -> Result<(), (&'static str, String)> {
     }
     for (name, value) in &config.environment {
         if !is_variable(name) {
-            return Err(("environment", format!("`{name}` is no name of a variable")));
+            return Err((
+                "environment",
+                format!("`{name}` is not a valid name of a variable (letters, digits and `_`)"),
+            ));
         }
         if value.chars().any(char::is_control) {
             return Err(("environment", format!("the value of `{name}` has a control character in it")));
         }
     }
     if let Some(name) = config.job.pass_environment.iter().find(|name| !is_variable(name)) {
-        return Err(("job.pass_environment", format!("`{name}` is no name of a variable")));
+        return Err(("job.pass_environment", format!("`{name}` is not a valid name of a variable")));
     }
-    if let Some(name) = config.job.pass_environment.iter().find(|name| TOKEN_VARIABLES.contains(&name.as_str())) {
+    // GH_TOKEN is that of `gh`.
+    let is_token = |name: &str| name == "GH_TOKEN" || TOKEN_VARIABLES.contains(&name);
+    if let Some(name) = config.job.pass_environment.iter().find(|name| is_token(name)) {
         return Err(("job.pass_environment", format!("`{name}` is for publishing; no engine gets the forge's token")));
     }
     Ok(())
@@ -301,10 +321,10 @@ fn check_limits(table: &'static str, limits: &Limits) -> Result<(), (&'static st
         return Err((table, "`cpu_weight` must be 1 to 10000".into()));
     }
     if limits.memory.is_some_and(|memory| memory.0 < 16 << 20) {
-        return Err((table, "`memory` below 16M is too little for the runner itself".into()));
+        return Err((table, "`memory` must be at least 16M: below that nothing starts".into()));
     }
     if limits.tasks.is_some_and(|tasks| tasks < 8) {
-        return Err((table, "`tasks` below 8 is too little for the runner itself".into()));
+        return Err((table, "`tasks` must be at least 8: below that nothing starts".into()));
     }
     Ok(())
 }
@@ -374,7 +394,7 @@ mod tests {
     fn an_unknown_key_is_an_error_with_its_place_and_the_nearest_name() {
         assert_eq!(
             error("[runner]\njobs = 1\nidle_timout = \"5m\"\n"),
-            "error: config.toml:3:1: unknown key `idle_timout`, expected one of `idle_timeout`, `jobs`, `stop_timeout`, `limits`\n  hint: did you mean `idle_timeout`?"
+            "error: config.toml:3:1: unknown key `idle_timout`\n  hint: did you mean `idle_timeout`?"
         );
         assert!(error("[review]\nengine = \"claud\"\n").contains("config.toml:2:10: unknown value `claud`"));
         assert!(error("[review]\nengine = \"claud\"\n").contains("hint: did you mean `claude`?"));
@@ -384,9 +404,9 @@ mod tests {
     fn wrong_values_and_wrong_syntax_have_their_place() {
         for (text, words) in [
             ("[runner]\njobs = \"two\"\n", "2:8: invalid type: string \"two\", expected a whole number"),
-            ("[job]\nmemory = 512\n", "2:10: invalid type: integer `512`, expected a text in quotation marks"),
-            ("[review]\nskills = \"x\"\n", "expected a list, such as [\"one\", \"two\"]"),
-            ("runner = 5\n", "1:10: invalid type: integer `5`, expected a table"),
+            ("[job]\nmemory = 512\n", "2:10: invalid type: integer `512`, expected a string in quotation marks"),
+            ("[review]\nskills = \"x\"\n", "config.toml:2: `review.skills`: it is a list: write [\"x\"]"),
+            ("runner = 5\n", "config.toml:1: `runner`: it is a table: write `[runner]`"),
             ("[runner]\njobs = [1]\n", "2:8: invalid type: a list, expected a whole number"),
             ("[review]\npost = 1\n", "expected true or false"),
         ] {
@@ -397,7 +417,7 @@ mod tests {
         let elsewhere = error("[runner.limits]\nmemory = \"1G\"\n[job]\nmemory = \"1M\"\n");
         assert!(elsewhere.contains("config.toml:4: `job.memory`: below 16M"), "{elsewhere}");
         assert!(error("[job]\ndisk = \"1M\"\n").contains("config.toml:2: `job.disk`: below 16M"));
-        assert!(error("[job]\nmemory = \"512MB\"\n").contains("config.toml:2:10: `512MB` is no size"));
+        assert!(error("[job]\nmemory = \"512MB\"\n").contains("config.toml:2:10: `512MB` is not a valid size"));
         assert!(error("[job\n").starts_with("error: config.toml:1:"));
         assert!(error("[runner]\njobs = 0\n").contains("config.toml:2: `runner.jobs`: it must be 1 to 64"));
         assert!(error("[review]\nparallel = 9\n").contains("config.toml:2: `review.parallel`: it must be 1 to 8"));
@@ -446,7 +466,8 @@ mod tests {
     #[test]
     fn a_watch_is_of_a_repository_and_not_too_eager() {
         assert!(
-            error("[watch]\ninterval = \"9s\"\n").contains("config.toml:2: `watch.interval`: write 10s to 1d, or `0s`")
+            error("[watch]\ninterval = \"9s\"\n")
+                .contains("config.toml:2: `watch.interval`: it must be 10s to 1d, or `0s`")
         );
         assert!(error("[watch]\ndebounce = \"61m\"\n").contains("config.toml:2: `watch.debounce`: at most 1h"));
         let user = config("[watch]\ndebounce = \"5s\"\n").unwrap();
@@ -488,7 +509,7 @@ mod tests {
             ("[trigger]\non = [\"pushed\"]\n", "config.toml:2:7: unknown value `pushed`"),
             ("[trigger]\nfork = \"off\"\n", "hint: did you mean `forks`?"),
             ("[trigger]\nforks = \"summary\"\n", "config.toml:2:9: unknown value `summary`"),
-            ("[trigger]\nlabel = \" \"\n", "config.toml:2: `trigger.label`: it must have letters"),
+            ("[trigger]\nlabel = \" \"\n", "config.toml:2: `trigger.label`: it must not be empty"),
             ("[trigger]\nbase_branches = [\"a[\"]\n", "config.toml:2:17: `a[` is no glob"),
             ("[[paths]]\nexclude = true\n", "config.toml:1:1: missing key `match`"),
             ("[[paths]]\nmatch = []\n", "config.toml:2:9: a rule without a glob"),

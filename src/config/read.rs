@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml_edit::Item;
 
-use super::schema::{Of, keys};
+use super::schema::{Of, kept, keys};
+use super::shape;
 use super::variable;
 use crate::error::Fail;
 
@@ -38,12 +39,17 @@ pub fn is_yaml(path: &Path) -> bool {
 pub fn from_text<T: DeserializeOwned>(source: Source<'_>, of: Of) -> Result<T, Fail> {
     let text = if source.text.trim().is_empty() { "" } else { source.text };
     if !is_yaml(source.path) || text.is_empty() {
+        if let Ok(table) = text.parse::<toml::Table>()
+            && let Err((key, problem)) = shape::check(&toml::Value::Table(table), kept(of), "")
+        {
+            return Err(at_key(source, &key, &problem));
+        }
         return toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             let place = at_place(source.text, at);
             let message = error.message().lines().collect::<Vec<_>>().join("; ");
             let line = source.text.lines().nth(place.0 - 1).unwrap_or_default();
-            in_words(&source.at(place.0, Some(place.1)), &message, line, source.text.get(at..).unwrap_or_default(), of)
+            in_words(&source.at(place.0, Some(place.1)), &message, line, of)
         });
     }
     serde_saphyr::from_str(text).map_err(|error| {
@@ -51,32 +57,48 @@ pub fn from_text<T: DeserializeOwned>(source: Source<'_>, of: Of) -> Result<T, F
         let message = error.without_snippet().to_string();
         // It stands at the front already.
         let message = message.split(" at line ").next().unwrap_or_default();
-        let mut fail = in_words(&source.at(place.0, Some(place.1)), message, "", "", of);
-        fail.hint.get_or_insert_with(|| "a YAML file takes the keys of config.toml (`cicdctl config show`)".into());
+        let message = match message {
+            _ if message.contains("DuplicateKeyPolicy") => "this key is there already, further up",
+            _ if message.contains("multiple YAML documents") => "a second document begins here; only one is read",
+            _ if message.starts_with("tabs disallowed") => "tabs cannot indent in YAML; use spaces",
+            message => message,
+        };
+        let mut fail = in_words(&source.at(place.0, Some(place.1)), message, "", of);
+        if fail.message.contains("unknown key") {
+            fail.hint.get_or_insert_with(|| "a YAML file takes the keys of config.toml (`cicdctl config show`)".into());
+        }
         fail
     })
 }
 
 /// The text of a file, or where it is none.
 pub fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Fail> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(Fail::configuration(format!("{}:1:1: the file is UTF-16; save it as UTF-8", path.display())));
+    }
     String::from_utf8(bytes).map_err(|error| {
-        let (before, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let (before, rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
         let (line, column) = at_place(&String::from_utf8_lossy(before), before.len());
-        let fail = Fail::configuration(format!("{}:{line}:{column}: this is not UTF-8", path.display()));
-        fail.hint("`iconv -f latin1 -t utf-8 FILE` makes it so, if it is of an editor of old")
+        let byte = rest.first().copied().unwrap_or_default();
+        let path = path.display();
+        let fail = Fail::configuration(format!("{path}:{line}:{column}: not valid UTF-8 (byte {byte:#04x})"));
+        fail.hint(format!("if it is Latin-1: `iconv -f latin1 -t utf-8 {path} >new`, and put that in its place"))
     })
 }
 
 /// What a parser says, for people: without the names of Rust's types, and with what was probably meant. `line` is the one
-/// that it is about and `rest` what follows the place, where that is known.
-fn in_words(at: &str, message: &str, line: &str, rest: &str, of: Of) -> Fail {
-    const WORDS: [(&str, &str); 17] = [
+/// that it is about, where that is known.
+fn in_words(at: &str, message: &str, line: &str, of: Of) -> Fail {
+    const WORDS: [(&str, &str); 22] = [
         ("unknown field", "unknown key"),
         ("unknown variant", "unknown value"),
         ("missing field", "missing key"),
         ("expected a sequence", "expected a list, such as [\"one\", \"two\"]"),
-        ("expected a string", "expected a text in quotation marks"),
+        ("expected sequence start", "expected a list"),
+        ("expected mapping start", "expected keys and values"),
+        ("expected a string", "expected a string in quotation marks"),
         ("expected a boolean", "expected true or false"),
+        ("invalid boolean", "expected true or false"),
         ("expected a map", "expected a table"),
         ("expected f64", "expected a number"),
         ("expected u8", "expected a whole number"),
@@ -84,10 +106,12 @@ fn in_words(at: &str, message: &str, line: &str, rest: &str, of: Of) -> Fail {
         ("expected u32", "expected a whole number"),
         ("expected u64", "expected a whole number"),
         ("expected usize", "expected a whole number"),
+        ("invalid u32", "expected a whole number"),
+        (" as i128", ""),
         ("invalid type: sequence", "invalid type: a list"),
         ("invalid type: map", "invalid type: a table"),
         ("floating point", "number"),
-        ("invalid basic string, expected `\"`", "the quotation mark at the end of a text is missing"),
+        ("invalid basic string, expected `\"`", "the closing quotation mark is missing"),
     ];
     let message = lower_first(message);
     let mut words = message.clone();
@@ -97,29 +121,59 @@ fn in_words(at: &str, message: &str, line: &str, rest: &str, of: Of) -> Fail {
     if let Some((before, _)) = words.split_once("expected struct ") {
         words = format!("{before}expected a table");
     }
-    if message.starts_with("string values must be quoted") {
-        let value = rest.lines().next().unwrap_or_default().split('#').next().unwrap_or_default().trim();
-        words = match value {
-            "" => "there is no value behind the `=`".into(),
-            value => format!("`{value}` is no value: a text stands in quotation marks, and there is true and false"),
-        };
+    // Of amounts there is more to say.
+    if let Some(rest) = message.strip_prefix("invalid value: integer `")
+        && let Some((number, _)) = rest.split_once('`')
+        && !words.contains("dollars")
+    {
+        words = format!("`{number}` is out of range");
+    }
+    let line = line.trim_start();
+    let bare = ["string values must be quoted", "invalid boolean, expected `", "invalid float, expected "];
+    if bare.iter().any(|begin| message.starts_with(begin))
+        && let Some((key, value)) = line.split_once('=')
+    {
+        return not_a_value(at, key.trim(), value.split('#').next().unwrap_or_default().trim());
+    }
+    if let Some(hint) = meant(&message, of) {
+        // All that could stand there would bury what was meant.
+        let words =
+            if words.starts_with("unknown key") { words.split(", expected ").next() } else { None }.unwrap_or(&words);
+        return Fail::configuration(format!("{at}: {words}")).hint(hint);
     }
     let fail = Fail::configuration(format!("{at}: {words}"));
-    let line = line.trim_start();
-    if let Some(hint) = meant(&message, of) {
-        return fail.hint(hint);
-    }
     if line.starts_with([';', '/']) {
-        return fail.hint("a comment begins with `#`");
+        return Fail::configuration(format!("{at}: a comment begins with `#`"));
     }
     match () {
-        () if message.starts_with("duplicate key") => {
-            fail.hint("a key or [table] of this name stands further up already; put the setting there")
+        () if message.starts_with("duplicate key") && line.starts_with('[') => {
+            fail.hint("this table is there already, further up; move its keys there")
+        }
+        () if message.starts_with("duplicate key") => fail.hint("it is set further up already; remove one of them"),
+        () if message.starts_with("key with no value") && line.contains(':') => fail.hint("TOML has `=` and not `:`"),
+        () if line.contains(['\u{201c}', '\u{201d}', '\u{201e}']) => {
+            fail.hint("typographic quotation marks are none to TOML; write \"")
         }
         () if message.starts_with("invalid type: integer") && message.contains("expected a string") => {
             fail.hint("sizes, shares and times are texts with their unit: \"512M\", \"25%\", \"60s\"")
         }
         () => fail,
+    }
+}
+
+/// What stands behind an `=` and is nothing that TOML knows.
+fn not_a_value(at: &str, key: &str, value: &str) -> Fail {
+    if value.is_empty() {
+        return Fail::configuration(format!("{at}: the value is missing after `=`"));
+    }
+    let fail = Fail::configuration(format!("{at}: `{value}` is not a valid value"));
+    match value.to_lowercase().as_str() {
+        "true" | "yes" | "on" => fail.hint(format!("`{key} = true`, or with quotation marks if it is a string")),
+        "false" | "no" | "off" => fail.hint(format!("`{key} = false`, or with quotation marks if it is a string")),
+        _ if value.contains(['\u{201c}', '\u{201d}', '\u{201e}']) => {
+            fail.hint("typographic quotation marks are none to TOML; write \"")
+        }
+        _ => fail.hint(format!("strings need quotation marks: `{key} = \"{value}\"`")),
     }
 }
 

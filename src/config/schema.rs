@@ -1,6 +1,7 @@
 //! JSON Schemas of the configuration files, for editors, and from them the keys that there are. Pure.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -59,6 +60,16 @@ pub fn schema(of: Of) -> Value {
     }
 }
 
+/// The same, made once: every file is looked at by it.
+pub(super) fn kept(of: Of) -> &'static Value {
+    static KEPT: [LazyLock<Value>; 3] = [
+        LazyLock::new(|| schema(Of::User)),
+        LazyLock::new(|| schema(Of::Agent)),
+        LazyLock::new(|| schema(Of::Repository)),
+    ];
+    &KEPT[of as usize]
+}
+
 /// A key that can be set, dotted, as `job.memory`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
@@ -70,7 +81,7 @@ pub struct Key {
 /// All keys of a file, in the order of the alphabet.
 pub fn keys(of: Of) -> Vec<Key> {
     let mut keys = Vec::new();
-    collect("", &schema(of), &mut keys);
+    collect("", kept(of), &mut keys);
     keys
 }
 

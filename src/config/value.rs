@@ -14,9 +14,13 @@ impl FromStr for Percent {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is no CPU share: write a whole percentage such as `25%` (100% is one CPU)");
+        let bad =
+            || format!("`{text}` is not a valid CPU share: write a whole percentage such as `25%` (100% is one CPU)");
         let number: u32 = text.strip_suffix('%').and_then(|digits| digits.trim().parse().ok()).ok_or_else(bad)?;
-        if (1..=100_000).contains(&number) { Ok(Percent(number)) } else { Err(bad()) }
+        match number {
+            1..=100_000 => Ok(Percent(number)),
+            _ => Err(format!("`{text}` is out of range: write 1% to 100000%, such as `25%`")),
+        }
     }
 }
 
@@ -43,7 +47,11 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is no size: write a number of bytes or one with a unit, such as `512M` or `2G`");
+        let bad = || {
+            format!(
+                "`{text}` is not a valid size: write a whole number of bytes, or of K, M, G or T (powers of 1024), such as `512M` or `2G`"
+            )
+        };
         let unit = UNITS.into_iter().find(|(letter, _)| text.ends_with(*letter));
         let (digits, factor) = match unit {
             Some((letter, factor)) => (text.strip_suffix(letter).unwrap_or(text), factor),
@@ -76,7 +84,11 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is no length of time: write one such as `60s`, `5m` or `1h 30m`");
+        let bad = || {
+            format!(
+                "`{text}` is not a valid length of time: write one with its unit (ms, s, m, h, d), such as `60s`, `5m` or `1h 30m`"
+            )
+        };
         let mut rest = text.trim();
         if rest.is_empty() {
             return Err(bad());

@@ -145,7 +145,7 @@ mod tests {
         let error = |name: &str, value: &str| read(&[(name, value)], "").unwrap_err();
         assert_eq!(error("CICD_JOB_MEMORY", "1M"), "error: CICD_JOB_MEMORY: `job.memory`: below 16M no engine starts");
         let wrong = error("CICD_JOB_MEMORY", "4GB");
-        assert!(wrong.starts_with("error: CICD_JOB_MEMORY: `4GB` is no size"), "{wrong}");
+        assert!(wrong.starts_with("error: CICD_JOB_MEMORY: `4GB` is not a valid size"), "{wrong}");
         let wrong = error("CICD_REVIEW_ENGINE", "claud");
         assert!(wrong.contains("CICD_REVIEW_ENGINE: unknown value `claud`") && wrong.contains("did you mean `claude`"));
         let wrong = error("CICD_REVIEW_PARALLEL", "many");

@@ -75,6 +75,15 @@ pub fn check(args: &CheckArgs, host: &Host) -> Result<Exit> {
                 host.ui.data(&format!("  hint: {}", crate::plain::visible(hint)))?;
             }
         }
+        for file in ["config.yaml", "config.yml"].map(|name| host.paths.config_dir.join(name)) {
+            if file.exists() && host.config_override().is_none() {
+                host.ui.say(&format!(
+                    "`{0}` was not looked at: it is read only where `--config` names it; `cicdctl config import {0}` takes \
+                     its settings over",
+                    file.display()
+                ));
+            }
+        }
         if mistakes.is_empty() {
             host.ui.say(&format!("{} in order.", count(looked_at, "file")));
         }
@@ -85,7 +94,11 @@ pub fn check(args: &CheckArgs, host: &Host) -> Result<Exit> {
 /// All files of this user, and how many those are.
 fn of_user(host: &Host) -> Result<(usize, Vec<Mistake>)> {
     let mut mistakes = Vec::new();
-    let layers = host.layers()?;
+    // One that cannot be read is one mistake among others.
+    let layers = host.layers().unwrap_or_else(|error| {
+        mistakes.push(Mistake::new(&host.own_config(), &error));
+        Vec::new()
+    });
     let mut looked_at = layers.iter().filter(|(path, _)| !variable::is(path)).count();
     // Each alone, so that all of them are heard.
     for (path, text) in &layers {
@@ -113,7 +126,7 @@ fn of_user(host: &Host) -> Result<(usize, Vec<Mistake>)> {
         }
     };
     unknown_skills(&host.own_config(), &user);
-    let mut wrong = Vec::new();
+    let mut wrong = not_read(host)?;
     for name in host.agent_names()? {
         looked_at += 1;
         let name = match name {
@@ -132,6 +145,18 @@ fn of_user(host: &Host) -> Result<(usize, Vec<Mistake>)> {
     }
     mistakes.extend(wrong);
     Ok((looked_at, mistakes))
+}
+
+/// What looks as if it were read and is not.
+fn not_read(host: &Host) -> Result<Vec<Mistake>> {
+    let is_other = |name: &str| [".yaml", ".yml", ".conf", ".json"].iter().any(|end| name.ends_with(end));
+    let mut found = Vec::new();
+    for name in files::names(&host.paths.agents_dir())?.into_iter().filter(|name| is_other(name)) {
+        let file = host.paths.agents_dir().join(name);
+        let problem = format!("{}: this is not read: the file of an agent is NAME.toml", file.display());
+        found.push(Mistake { file, problem, hint: None });
+    }
+    Ok(found)
 }
 
 fn of_files(files: &[PathBuf], host: &Host) -> Result<(usize, Vec<Mistake>)> {
