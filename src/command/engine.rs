@@ -162,7 +162,6 @@ fn wanted_anew(host: &Host, engine: EngineName, config: &Config) -> Result<Optio
 }
 
 /// One engine, as `--json` has it.
-/// An engine, as `--json` has it.
 #[derive(Serialize, JsonSchema)]
 pub struct Row {
     engine: EngineName,
@@ -440,7 +439,6 @@ fn unpin(host: &Host, engine: Option<EngineName>, changing: Changing) -> Result<
 }
 
 /// One comparison, as `--json` has it.
-/// An engine beside its pin, as `--json` has it.
 #[derive(Serialize, JsonSchema)]
 pub struct Compared {
     engine: EngineName,

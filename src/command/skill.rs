@@ -56,7 +56,6 @@ pub enum Command {
     },
 }
 
-/// A skill as `--json` has it.
 /// A skill, as `--json` has it.
 #[derive(Serialize, JsonSchema)]
 pub struct Row<'a> {

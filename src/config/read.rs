@@ -151,15 +151,16 @@ fn in_words(at: &str, message: &str, line: &str, of: Of) -> Fail {
         }
         () if message.starts_with("duplicate key") => fail.hint("it is set further up already; remove one of them"),
         () if message.starts_with("key with no value") && line.contains(':') => fail.hint("TOML has `=` and not `:`"),
-        () if line.contains(['\u{201c}', '\u{201d}', '\u{201e}']) => {
-            fail.hint("typographic quotation marks are none to TOML; write \"")
-        }
+        () if line.contains(TYPOGRAPHIC) => fail.hint(PLAIN_QUOTES),
         () if message.starts_with("invalid type: integer") && message.contains("expected a string") => {
             fail.hint("sizes, shares and times are texts with their unit: \"512M\", \"25%\", \"60s\"")
         }
         () => fail,
     }
 }
+
+const TYPOGRAPHIC: [char; 3] = ['\u{201c}', '\u{201d}', '\u{201e}'];
+const PLAIN_QUOTES: &str = "typographic quotation marks are none to TOML; write \"";
 
 /// What stands behind an `=` and is nothing that TOML knows.
 fn not_a_value(at: &str, key: &str, value: &str) -> Fail {
@@ -170,9 +171,7 @@ fn not_a_value(at: &str, key: &str, value: &str) -> Fail {
     match value.to_lowercase().as_str() {
         "true" | "yes" | "on" => fail.hint(format!("`{key} = true`, or with quotation marks if it is a string")),
         "false" | "no" | "off" => fail.hint(format!("`{key} = false`, or with quotation marks if it is a string")),
-        _ if value.contains(['\u{201c}', '\u{201d}', '\u{201e}']) => {
-            fail.hint("typographic quotation marks are none to TOML; write \"")
-        }
+        _ if value.contains(TYPOGRAPHIC) => fail.hint(PLAIN_QUOTES),
         _ => fail.hint(format!("strings need quotation marks: `{key} = \"{value}\"`")),
     }
 }

@@ -100,6 +100,19 @@ fn collect(prefix: &str, schema: &Value, keys: &mut Vec<Key>) {
     }
 }
 
+/// The texts that a value may be.
+pub fn choices(schema: &Value) -> Vec<String> {
+    let of = |value: &Value| {
+        value["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut found = of(schema);
+    for one in schema["oneOf"].as_array().into_iter().flatten() {
+        found.extend(of(one));
+        found.extend(one["const"].as_str().map(str::to_owned));
+    }
+    found
+}
+
 fn generated<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<T>().to_value()
@@ -126,8 +139,8 @@ fn properties_of(schema: &mut Value) -> Option<&mut Map<String, Value>> {
     schema.get_mut("properties")?.as_object_mut()
 }
 
-macro_rules! text {
-    ($($name:ident, $pattern:expr, $description:expr;)*) => {$(
+macro_rules! inline {
+    ($($name:ident, $schema:expr;)*) => {$(
         impl JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
@@ -138,50 +151,28 @@ macro_rules! text {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "pattern": $pattern, "description": $description })
+                $schema
             }
         }
     )*};
 }
 
-text! {
-    Percent, "^[0-9]+ *%$", "Share of CPU time: 25%; 100% is one CPU.";
-    Size, "^[0-9]+ *[KMGT]?$", "Bytes: 512M, 2G; the units are powers of 1024.";
-    Span, "^( *[0-9]+(ms|s|sec|m|min|h|d))+ *$", "Length of time: 60s, 5m, 1h 30m.";
-    ApiUrl, "^https?://", "Address of the API.";
-    CollectorUrl, "^http://", "Address of a collector of OpenTelemetry on this host: http://127.0.0.1:4318.";
-    Glob, "^.", "Glob.";
+inline! {
+    Percent, text("^[0-9]+ *%$", "Share of CPU time: 25%; 100% is one CPU.");
+    Size, text("^[0-9]+ *[KMGT]?$", "Bytes: 512M, 2G; the units are powers of 1024.");
+    Span, text("^( *[0-9]+(ms|s|sec|m|min|h|d))+ *$", "Length of time: 60s, 5m, 1h 30m.");
+    ApiUrl, text("^https?://", "Address of the API.");
+    CollectorUrl, text("^http://", "Address of a collector of OpenTelemetry on this host: http://127.0.0.1:4318.");
+    Glob, text("^.", "Glob.");
+    Usd, json_schema!({ "type": "number", "minimum": 0, "description": "US dollars." });
+    Cap, json_schema!({
+        "anyOf": [{ "type": "number", "minimum": 0 }, { "const": "none" }],
+        "description": "US dollars; \"none\" is no cap, 0 is one.",
+    });
 }
 
-impl JsonSchema for Usd {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Usd".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number", "minimum": 0, "description": "US dollars." })
-    }
-}
-
-impl JsonSchema for Cap {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Cap".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [{ "type": "number", "minimum": 0 }, { "const": "none" }],
-            "description": "US dollars; \"none\" is no cap, 0 is one.",
-        })
-    }
+fn text(pattern: &str, description: &str) -> Schema {
+    json_schema!({ "type": "string", "pattern": pattern, "description": description })
 }
 
 #[cfg(test)]

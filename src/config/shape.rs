@@ -4,6 +4,8 @@
 use serde_json::Value as Schema;
 use toml::Value;
 
+use super::schema::choices;
+
 /// The dotted key at which it is wrong, and what is wrong there.
 pub fn check(value: &Value, schema: &Schema, key: &str) -> Result<(), (String, String)> {
     let wrong = |problem: String| Err((key.to_owned(), problem));
@@ -38,24 +40,11 @@ pub fn check(value: &Value, schema: &Schema, key: &str) -> Result<(), (String, S
         }
         (_, Value::Datetime(date)) => wrong(format!("`{date}` is a date or a time of day to TOML")),
         (_, value) if !value.is_str() && !choices(schema).is_empty() => {
-            wrong(format!("it is one of {}", choices(schema).join(", ")))
+            let choices: Vec<String> = choices(schema).iter().map(|choice| format!("{choice:?}")).collect();
+            wrong(format!("it is one of {}", choices.join(", ")))
         }
         _ => Ok(()),
     }
-}
-
-/// The strings that a value may be, and no other.
-fn choices(schema: &Schema) -> Vec<String> {
-    let of = |schema: &Schema| -> Vec<String> {
-        let constant = schema["const"].as_str().into_iter();
-        let listed = schema["enum"].as_array().into_iter().flatten().filter_map(Schema::as_str);
-        constant.chain(listed).map(|choice| format!("{choice:?}")).collect()
-    };
-    let mut all = of(schema);
-    for one in schema["oneOf"].as_array().into_iter().flatten() {
-        all.extend(of(one));
-    }
-    all
 }
 
 #[cfg(test)]

@@ -73,7 +73,6 @@ impl Wanted {
 }
 
 /// What became of one agent, and what `--json` prints.
-/// What was changed of an agent, as `--json` has it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Row {
     agent: String,

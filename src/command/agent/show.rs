@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use clap_complete::ArgValueCandidates;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{DATE, escape};
-use crate::config::schema::{Of, schema};
+use crate::config::schema::{Of, choices, schema};
 
 /// What stands before the keys.
 const HEAD: &str = r#".SH NAME
@@ -138,19 +138,6 @@ fn meaning(schema: &Value, known: &Value) -> String {
         parts.extend(schema["type"].as_str().map(|kind| format!("A value of type {kind}.")));
     }
     escape(&parts.join(" "))
-}
-
-/// The texts that a value may be.
-fn choices(schema: &Value) -> Vec<String> {
-    let of = |value: &Value| {
-        value["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let mut found = of(schema);
-    for one in schema["oneOf"].as_array().into_iter().flatten() {
-        found.extend(of(one));
-        found.extend(one["const"].as_str().map(str::to_owned));
-    }
-    found
 }
 
 #[cfg(test)]

@@ -66,7 +66,6 @@ pub struct Args {
     all_users: bool,
 }
 
-/// As `--json` has it.
 /// What `--json` prints.
 #[derive(Serialize, JsonSchema)]
 pub struct Shown<'a> {
